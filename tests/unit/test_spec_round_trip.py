@@ -1,0 +1,138 @@
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keepfit.errors import ConfError
+from keepfit.spec import DatasetSpec, ModelSpec, Window, load_dataset, load_model
+from keepfit.spec.fields import duration_text, parse_duration
+
+names = st.from_regex(r"\A[a-z][a-z0-9]{0,11}\Z")
+columns = st.from_regex(r"\A[A-Za-z_][A-Za-z0-9_]{0,11}\Z")
+texts = st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), max_size=30)
+durations = st.integers(0, 10**8).map(lambda seconds: timedelta(seconds=seconds))
+positive = st.integers(1, 10**8).map(lambda seconds: timedelta(seconds=seconds))
+moments = st.integers(0, 4 * 10**9).map(lambda seconds: datetime.fromtimestamp(seconds, UTC))
+finite = st.floats(-1e9, 1e9, allow_nan=False)
+scalars = st.none() | st.booleans() | st.integers(-(10**9), 10**9) | finite | texts
+ranges = (
+    st.fixed_dictionaries({"low": st.integers(1, 9), "high": st.integers(10, 99), "log": st.booleans()})
+    | st.fixed_dictionaries({"kind": st.just("float"), "low": st.floats(0.1, 1), "high": st.integers(2, 9)})
+    | st.fixed_dictionaries({"choices": st.lists(scalars, min_size=1, max_size=3)})
+)
+
+
+@st.composite
+def models(draw: st.DrawFn) -> ModelSpec:
+    space = draw(st.dictionaries(columns, ranges, max_size=3))
+    params = {
+        name: value for name, value in draw(st.dictionaries(columns, scalars)).items() if name not in space
+    }
+    return ModelSpec.model_validate(
+        {
+            "name": draw(names),
+            "description": draw(texts),
+            "task": draw(st.sampled_from(["classification", "regression"])),
+            "entities": {"dataset": draw(names), "where": draw(st.none() | texts)},
+            "features": draw(texts),
+            "label": {"column": draw(columns), "delay": draw(durations)},
+            "train": {
+                "start": draw(st.none() | moments),
+                "length": draw(st.none() | positive),
+                "holdout": draw(positive),
+                "candidates": [
+                    {"trainer": "lightgbm", "params": params, "search": {"space": space} if space else None}
+                ],
+                "calendar": draw(st.sampled_from([None, "@daily", "0 3 * * 1"])),
+            },
+            "evaluate": {"objective": "log_loss", "gate": {"floors": {"log_loss": draw(finite)}}},
+            "monitor": {
+                "drift": draw(st.none() | st.just({"share": 0.3})),
+                "max_age": draw(st.none() | positive),
+            },
+        }
+    )
+
+
+@st.composite
+def datasets(draw: st.DrawFn) -> DatasetSpec:
+    kinds = st.sampled_from(["string", "int64", "float64", "bool", "timestamp", "date"])
+    declared: dict[str, Any] = draw(st.dictionaries(columns, kinds, min_size=2, max_size=6))
+    key, event_time, *_ = declared
+    options = st.dictionaries(texts, texts | st.integers(-9, 9) | st.booleans() | finite, max_size=3)
+    return DatasetSpec.model_validate(
+        {
+            "name": draw(names),
+            "source": draw(
+                st.just({"type": "files", "path": "x.csv"})
+                | st.fixed_dictionaries({"type": st.just("sql"), "connection": names, "query": texts})
+                | st.fixed_dictionaries({"type": st.just("plugin"), "name": texts, "options": options})
+            ),
+            "columns": declared,
+            "key": [key],
+            "event_time": event_time,
+            "start": draw(st.none() | moments),
+            "timeout": draw(positive),
+        }
+    )
+
+
+@given(models())
+def test_a_model_written_and_read_is_the_same(spec: ModelSpec) -> None:
+    assert ModelSpec.model_validate(spec.model_dump(mode="json")) == spec
+    with TemporaryDirectory() as folder:
+        assert load_model(written(folder, "models", spec.model_dump(mode="json"))) == spec
+
+
+@given(datasets())
+def test_a_dataset_written_and_read_is_the_same(spec: DatasetSpec) -> None:
+    assert DatasetSpec.model_validate(spec.model_dump(mode="json")) == spec
+    with TemporaryDirectory() as folder:
+        assert load_dataset(written(folder, "datasets", spec.model_dump(mode="json"))) == spec
+
+
+def written(folder: str, kind: str, content: dict[str, Any]) -> Path:
+    path = Path(folder) / kind / f"{content['name']}.yaml"
+    path.parent.mkdir()
+    path.write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
+    return path
+
+
+@given(durations)
+def test_a_duration_written_and_read_is_the_same(duration: timedelta) -> None:
+    assert parse_duration(duration_text(duration)) == duration
+
+
+@given(moments, moments)
+def test_a_window_is_read_back_from_its_key_or_refused_reversed(start: datetime, end: datetime) -> None:
+    if start < end:
+        assert Window.of_key(Window(start, end).key) == Window(start, end)
+        assert Window.parse(start.isoformat(), end.isoformat()) == Window(start, end)
+    else:
+        with pytest.raises(ConfError, match="its end must be later than its start"):
+            Window(start, end)
+
+
+def test_a_field_is_changed_only_to_what_it_may_be() -> None:
+    spec = DatasetSpec.model_validate(
+        {
+            "name": "orders",
+            "source": {"type": "files", "path": "x.csv"},
+            "columns": {"id": "string", "at": "timestamp"},
+            "key": ["id"],
+            "event_time": "at",
+        }
+    )
+    assert spec.with_(retries=5).retries == 5
+    with pytest.raises(ValueError, match="retries"):
+        spec.with_(retries=50)
+
+
+def test_a_window_too_fine_for_its_key_is_refused() -> None:
+    with pytest.raises(ConfError, match=r"has parts of a second. Give whole seconds."):
+        Window.parse("2024-01-01T00:00:00.5", "2024-01-02")

@@ -1,0 +1,58 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from keepfit.spec.schema import KINDS, Kind, json_schema, write_schemas
+
+REPO = Path(__file__).parents[2] / "feature_repo"
+
+
+def errors(kind: Kind, content: Any) -> list[str]:
+    validator = jsonschema.Draft202012Validator(json_schema(kind))
+    return [error.message for error in validator.iter_errors(content)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_schema_is_a_schema_and_explains_its_fields(kind: Kind) -> None:
+    schema = json_schema(kind)
+    jsonschema.Draft202012Validator.check_schema(schema)
+    assert schema["title"] == f"keepfit {kind}"
+    assert "\n" not in json.dumps(schema["properties"])
+    assert any("description" in field for field in schema["properties"].values())
+
+
+@pytest.mark.parametrize(
+    ("kind", "file"),
+    [("project", REPO / "keepfit.yaml")]
+    + [("dataset", file) for file in sorted(REPO.glob("datasets/*.yaml"))]
+    + [("model", file) for file in sorted(REPO.glob("models/*.yaml"))],
+    ids=lambda value: value.name if isinstance(value, Path) else value,
+)
+def test_the_examples_files_fit_their_schemas(kind: Kind, file: Path) -> None:
+    assert errors(kind, yaml.safe_load(file.read_text())) == []
+
+
+def test_an_editor_marks_a_typo() -> None:
+    assert any("'projct' was unexpected" in error for error in errors("project", {"projct": "shop"}))
+
+
+def test_a_range_of_whole_numbers_fits() -> None:
+    model = yaml.safe_load((REPO / "models" / "flight_delay.yaml").read_text())
+    model["train"]["candidates"] = [
+        {"trainer": "lightgbm", "search": {"space": {"a": {"low": 1, "high": 9}}}}
+    ]
+    assert errors("model", model) == []
+    model["train"]["candidates"][0]["search"]["space"]["a"] = {"low": 1}
+    assert errors("model", model) != []
+
+
+def test_schemas_are_written_where_the_files_first_lines_point_to(tmp_path: Path) -> None:
+    (tmp_path / "feature_repo").mkdir()
+    written = write_schemas(tmp_path / "feature_repo")
+    assert [path.name for path in written] == ["dataset.json", "model.json", "project.json"]
+    for path in written:
+        assert json.loads(path.read_text()) == json_schema(path.stem)  # type: ignore[arg-type]
