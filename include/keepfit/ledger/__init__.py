@@ -1,0 +1,31 @@
+"""The append-only record of what was published, decided, trained and deployed, and why.
+
+Belongs here: tables, records, migrations, and the unique keys that make a decision happen once.
+Does not belong here: deciding anything (`policy`), or running anything (`pipeline`).
+"""
+
+from keepfit.ledger.ledger import Ledger
+from keepfit.ledger.migration import migrate
+from keepfit.ledger.records import (
+    Decision,
+    Deployment,
+    Publication,
+    Training,
+    Trigger,
+    Verdict,
+    decision_key,
+    train_run_id,
+)
+
+__all__ = [
+    "Decision",
+    "Deployment",
+    "Ledger",
+    "Publication",
+    "Training",
+    "Trigger",
+    "Verdict",
+    "decision_key",
+    "migrate",
+    "train_run_id",
+]

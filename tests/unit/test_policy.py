@@ -1,0 +1,213 @@
+"""The policy's verdicts and, above all, its reasons."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keepfit.policy import (
+    Champion,
+    DriftSignal,
+    History,
+    MissingChange,
+    PerformanceSignal,
+    Signals,
+    decide,
+    policy_version,
+)
+from keepfit.spec.model import MonitorSpec
+
+END = datetime(2013, 4, 15, tzinfo=UTC)
+CHAMPION = Champion("3", END - timedelta(days=12))
+GOOD = PerformanceSignal("log_loss", False, 6213, 0.4581, 0.4420)
+BAD = PerformanceSignal("log_loss", False, 6213, 0.5120, 0.4420)
+UNKNOWN = PerformanceSignal("log_loss", False, 40, None, 0.442, "40 labelled rows of 500")
+CALM = DriftSignal(6500, 23, ("a", "b", "c", "d", "e"), 5 / 23)
+DRIFTED = DriftSignal(6500, 4, ("a", "b", "c"), 0.75)
+BLIND = DriftSignal(40, 0, (), None, "40 rows of 500")
+
+
+def signals(**changes: Any) -> Signals:
+    base: dict[str, Any] = {
+        "model": "churn",
+        "window_end": END,
+        "rows": 6500,
+        "champion": CHAMPION,
+        "performance": GOOD,
+        "drift": CALM,
+    }
+    return Signals(**base | changes)
+
+
+def verdict(spec: MonitorSpec | None = None, history: History | None = None, **changes: Any) -> Any:
+    return decide(signals(**changes), spec or MonitorSpec(), history or History())
+
+
+def test_a_calm_window_is_kept_with_every_number() -> None:
+    result = verdict()
+    assert (result.word, result.trigger) == ("keep", "none")
+    assert result.reason == (
+        "log_loss 0.4581 on 6,213 labelled rows is within 10 % of the holdout's 0.4420; "
+        "5 of 23 columns drifted (share 0.22 < 0.50); the champion's data is 12 d old"
+    )
+
+
+def test_decay_on_labels_asks_for_a_training_before_drift_does() -> None:
+    result = verdict(performance=BAD, drift=DRIFTED)
+    assert (result.word, result.trigger) == ("retrain", "performance")
+    assert result.reason.startswith(
+        "log_loss 0.5120 on 6,213 labelled rows is 15.8 % worse than the holdout's 0.4420 "
+        "(limit 10 %); 3 of 4 columns drifted (share 0.75 >= 0.50)"
+    )
+
+
+def test_a_metric_where_higher_is_better_decays_downwards() -> None:
+    up = PerformanceSignal("roc_auc", True, 1000, 0.80, 0.70)
+    down = PerformanceSignal("roc_auc", True, 1000, 0.60, 0.70)
+    assert verdict(performance=up).word == "keep"
+    assert verdict(performance=down).trigger == "performance"
+
+
+def test_a_negative_or_zero_holdout_is_judged_by_its_distance() -> None:
+    assert verdict(performance=PerformanceSignal("r2", True, 900, -0.21, -0.20)).word == "keep"
+    assert verdict(performance=PerformanceSignal("r2", True, 900, -0.23, -0.20)).word == "retrain"
+    assert (
+        "is worse than the holdout's 0.0000"
+        in verdict(performance=PerformanceSignal("r2", True, 900, -0.1, 0.0)).reason
+    )
+
+
+def test_drift_asks_for_a_training_when_labels_are_still_out() -> None:
+    result = verdict(performance=UNKNOWN, drift=DRIFTED)
+    assert (result.word, result.trigger) == ("retrain", "drift")
+    assert "log_loss not judged: 40 labelled rows of 500" in result.reason
+
+
+def test_nothing_measured_is_insufficient_and_not_calm() -> None:
+    result = verdict(performance=UNKNOWN, drift=BLIND)
+    assert (result.word, result.trigger) == ("insufficient", "none")
+    assert result.reason.startswith(
+        "log_loss not judged: 40 labelled rows of 500; drift not judged: 40 rows of 500"
+    )
+
+
+def test_one_measured_signal_is_enough_to_keep() -> None:
+    assert verdict(performance=UNKNOWN).word == "keep"
+    assert verdict(drift=BLIND).word == "keep"
+
+
+@pytest.mark.parametrize(
+    ("drift", "words"),
+    [
+        (
+            DriftSignal(6500, 3, ("a",), 0.9, broken=("x is not among the predictions",)),
+            "x is not among the predictions",
+        ),
+        (
+            DriftSignal(6500, 4, (), 0.9, missing=(MissingChange("x", 0.02, 0.97),)),
+            "x is missing in 97% of the rows (2% in training)",
+        ),
+    ],
+)
+def test_broken_data_blocks_even_when_everything_calls_for_a_training(drift: DriftSignal, words: str) -> None:
+    result = verdict(drift=drift, performance=BAD)
+    assert (result.word, result.trigger) == ("blocked", "none")
+    assert result.reason == f"broken data is never trained on: {words}"
+
+
+def test_a_column_missing_more_often_is_no_fault_by_itself() -> None:
+    some = DriftSignal(6500, 4, (), 0.0, missing=(MissingChange("x", 0.02, 0.30),))
+    assert verdict(drift=some).word == "keep"
+
+
+def test_no_champion_and_no_predictions_say_what_to_do() -> None:
+    assert verdict(champion=None).reason == "no champion yet: run churn__train"
+    assert verdict(champion=None).word == "insufficient"
+    assert verdict(rows=0, performance=BAD).reason == "the window holds no predictions"
+
+
+def test_age_and_new_rows_ask_in_this_order() -> None:
+    spec = MonitorSpec(max_age=timedelta(days=10), new_rows=1000)
+    result = verdict(spec, new_rows=2000)
+    assert (result.word, result.trigger) == ("retrain", "age")
+    assert result.reason.startswith("the champion's data is 12 d old (limit 10 d); log_loss")
+    assert "2,000 new labelled rows >= 1,000" in result.reason
+    young = spec.with_(max_age="30d")
+    assert verdict(young, new_rows=2000).trigger == "new_rows"
+    assert "999 new labelled rows < 1,000" in verdict(young, new_rows=999).reason
+
+
+def test_an_unrecorded_training_time_does_not_count_as_old() -> None:
+    spec = MonitorSpec(max_age=timedelta(days=10))
+    result = verdict(spec, champion=Champion("1", None))
+    assert result.word == "keep"
+    assert "the champion's training time is not recorded" in result.reason
+
+
+def test_cool_down_turns_a_training_into_a_no_with_its_reason() -> None:
+    history = History(retrained=(END - timedelta(days=60), END - timedelta(days=5)))
+    result = verdict(history=history, drift=DRIFTED)
+    assert (result.word, result.trigger) == ("keep", "drift")
+    assert result.reason.startswith(
+        "cool-down of 7 d: the window ending 2013-04-10 asked for a training, 5 d away; "
+        "though 3 of 4 columns drifted (share 0.75 >= 0.50)"
+    )
+
+
+def test_cool_down_is_over_when_it_is_over() -> None:
+    assert verdict(history=History((END - timedelta(days=7),)), drift=DRIFTED).word == "retrain"
+
+
+def test_a_late_window_does_not_slip_in_before_a_later_training() -> None:
+    later = History(retrained=(END + timedelta(days=3),))
+    assert "cool-down" in verdict(history=later, drift=DRIFTED).reason
+
+
+def test_a_champion_that_knows_the_window_is_not_trained_again_for_it() -> None:
+    result = verdict(champion=Champion("4", END), drift=DRIFTED)
+    assert result.word == "keep"
+    assert "trained as of 2013-04-15 00:00, not before this window's end" in result.reason
+
+
+def test_a_spent_budget_turns_a_training_into_a_no() -> None:
+    spec = MonitorSpec(budget=2)
+    history = History(tuple(END - timedelta(days=days) for days in (120, 60, 20)))
+    result = verdict(spec, history, drift=DRIFTED)
+    assert result.word == "keep"
+    assert result.reason.startswith("budget: 2 of 2 trainings in 90 d are spent; though")
+    assert verdict(spec.with_(budget=3), history, drift=DRIFTED).word == "retrain"
+
+
+def test_what_the_spec_leaves_out_is_not_judged() -> None:
+    spec = MonitorSpec(drift=None, performance=None)
+    result = verdict(spec, performance=BAD, drift=DRIFTED)
+    assert (result.word, result.reason) == ("keep", "the champion's data is 12 d old")
+
+
+def test_another_policy_has_another_version_and_the_same_has_the_same() -> None:
+    assert policy_version(MonitorSpec()) == policy_version(MonitorSpec())
+    assert policy_version(MonitorSpec()) != policy_version(MonitorSpec(new_rows=1))
+    assert len(policy_version(MonitorSpec())) == 12
+
+
+@given(
+    windows=st.lists(st.integers(0, 200), min_size=1, max_size=40, unique=True),
+    cooldown=st.integers(0, 30),
+    budget=st.integers(1, 5),
+)
+def test_a_storm_of_alarms_in_any_order_stays_within_cool_down_and_budget(
+    windows: list[int], cooldown: int, budget: int
+) -> None:
+    spec = MonitorSpec(cooldown=timedelta(days=cooldown), budget=budget, budget_period=timedelta(days=60))
+    retrained: list[datetime] = []
+    for day in windows:
+        end = END + timedelta(days=day)
+        result = verdict(spec, History(tuple(retrained)), window_end=end, drift=DRIFTED)
+        if result.word == "retrain":
+            retrained.append(end)
+    for end in retrained:
+        near = [abs(end - other) for other in retrained if other != end]
+        assert all(each >= timedelta(days=cooldown) for each in near)
+        assert sum(timedelta(0) <= end - other < timedelta(days=60) for other in retrained) <= budget
