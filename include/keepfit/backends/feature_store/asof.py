@@ -1,0 +1,86 @@
+"""Point-in-time joins in SQL: for each row the newest values known by then, and not yet expired."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from keepfit.backends.engine import Connection, identifiers, scan
+from keepfit.backends.engine import identifier as q
+from keepfit.backends.engine import moment as instant
+
+ROWS = "asof_rows"
+POSITION = "asof_position"
+KNOWN = "asof_known"
+
+
+@dataclass(frozen=True)
+class AsofView:
+    """A table of values and how its columns meet the rows that ask for them."""
+
+    files: Sequence[str]
+    """Parquet files, which may be none."""
+    schema: pa.Schema
+    timestamp: str
+    """When a row's values are known."""
+    keys: Mapping[str, str]
+    """The table's key columns, and the columns of the asking rows that they must equal."""
+    values: Mapping[str, str]
+    """The table's value columns, and what they are called in the result."""
+    created: str | None = None
+    """Of values known at the same moment, those created last count."""
+    ttl: timedelta | None = None
+    """How long values stay good, both ends included. For ever when not given."""
+
+
+def asof(connection: Connection, rows: pa.Table, moment: str, view: AsofView) -> pa.Table:
+    """Return a view's values for each row at its moment, in the order of the rows.
+
+    The moments have a time zone.
+    """
+    ends = pc.min_max(rows[moment]).as_py()
+    if not view.files or ends["max"] is None:
+        types = {new: view.schema.field(old).type for old, new in view.values.items()}
+        return pa.table({name: pa.nulls(rows.num_rows, kind) for name, kind in types.items()})
+    asking = rows.select(list(dict.fromkeys([moment, *view.keys.values()])))
+    asking = asking.append_column(POSITION, pa.array(range(rows.num_rows), pa.int64()))
+    # DuckDB takes rows of a number it does not know for a handful, and would loop over the values for each.
+    connection.execute("SET asof_loop_join_threshold = 0")
+    connection.register(ROWS, asking)
+    try:
+        return connection.execute(_join(view, moment, ends["min"], ends["max"])).to_arrow_table()
+    finally:
+        connection.unregister(ROWS)
+
+
+def _join(view: AsofView, moment: str, first: datetime, last: datetime) -> str:
+    fresh = f"v.{KNOWN} + {_interval(view.ttl)} >= r.{q(moment)}" if view.ttl else "true"
+    values = [f"CASE WHEN {fresh} THEN v.{q(old)} END AS {q(new)}" for old, new in view.values.items()]
+    same = " AND ".join(f"r.{q(theirs)} = v.{q(ours)}" for ours, theirs in view.keys.items())
+    return f"""
+        SELECT {", ".join(values)}
+        FROM {ROWS} AS r
+        ASOF LEFT JOIN ({_table(view, first, last)}) AS v ON {same} AND r.{q(moment)} >= v.{KNOWN}
+        ORDER BY r.{POSITION}
+    """
+
+
+def _table(view: AsofView, first: datetime, last: datetime) -> str:
+    """Select the values that can matter between the first and the last moment."""
+    known = f"CAST({q(view.timestamp)} AS TIMESTAMPTZ)"
+    matters = f"{known} <= {instant(last)}"
+    if view.ttl:
+        matters += f" AND {known} >= {instant(first)} - {_interval(view.ttl)}"
+    last_created = ""
+    if view.created:
+        order = f"CAST({q(view.created)} AS TIMESTAMPTZ) DESC NULLS LAST"
+        same = f"PARTITION BY {identifiers(view.keys)}, {known}"
+        last_created = f"QUALIFY row_number() OVER ({same} ORDER BY {order}) = 1"
+    columns = identifiers(dict.fromkeys([*view.keys, *view.values]))
+    return f"SELECT {columns}, {known} AS {KNOWN} FROM {scan(view.files)} WHERE {matters} {last_created}"
+
+
+def _interval(length: timedelta) -> str:
+    return f"to_microseconds({length // timedelta(microseconds=1)})"

@@ -1,0 +1,67 @@
+"""Reads the Feast objects that a repository's Python files define."""
+
+import importlib
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+from types import ModuleType
+from typing import Any
+
+from feast import Entity, FeatureService, Project
+from feast.base_feature_view import BaseFeatureView
+from feast.data_source import DataSource
+from feast.permissions.permission import Permission
+from feast.repo_operations import get_repo_files
+
+from keepfit.errors import FeatureStoreError
+
+_KINDS = (Project, Entity, DataSource, BaseFeatureView, FeatureService, Permission)
+_IMPORTING = Lock()
+
+
+def collect(repo: Path) -> list[Any]:
+    """Import a repository's modules anew and return the Feast objects at their top level, once each.
+
+    Feast's own `parse_repo` needs the process to be in the repository's folder, and keeps the modules
+    of the repository it saw first.
+    """
+    repo = repo.resolve()
+    modules = {".".join(file.relative_to(repo).with_suffix("").parts): file for file in python_files(repo)}
+    objects: dict[int, Any] = {}
+    with _IMPORTING, _importable(repo, modules):
+        for name, file in modules.items():
+            found = vars(_import(name, file))
+            objects |= {id(value): value for value in found.values() if isinstance(value, _KINDS)}
+    return list(objects.values())
+
+
+def python_files(repo: Path) -> list[Path]:
+    """Return the files that Feast reads: all but those in `.feastignore`."""
+    return list(get_repo_files(repo))
+
+
+def _import(name: str, file: Path) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except Exception as error:
+        raise FeatureStoreError(
+            f"{file} does not import: {type(error).__name__}: {error}. "
+            "Correct it; until then the features as registered last stay in use."
+        ) from error
+
+
+@contextmanager
+def _importable(repo: Path, names: Iterable[str]) -> Iterator[None]:
+    """Let modules be imported from a folder, and forget them afterwards."""
+    hidden = {name: sys.modules.pop(name) for name in names if name in sys.modules}
+    sys.path.insert(0, str(repo))
+    importlib.invalidate_caches()
+    try:
+        yield
+    finally:
+        sys.path.remove(str(repo))
+        for name in names:
+            sys.modules.pop(name, None)
+        sys.modules.update(hidden)

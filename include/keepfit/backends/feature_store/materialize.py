@@ -1,0 +1,35 @@
+"""Brings published values into the online store, so that it always ends up with the newest."""
+
+from datetime import datetime
+from pathlib import Path
+
+import pyarrow.compute as pc
+from feast import FeatureStore as Feast
+
+from keepfit.backends.feature_store.lake_source import table_of
+from keepfit.backends.feature_store.quiet import quiet
+from keepfit.backends.lake import Lake
+from keepfit.spec import Window
+
+
+def materialize(feast: Feast, view: str, window: Window) -> Window:
+    """Load a view's newest values since the window's start, and return what was looked through.
+
+    Feast's SQLite and DynamoDB stores let an older window overwrite newer values (measured), as a backfill or
+    a cleared run would. So the window is always read on to the newest published row: whatever the order
+    of the runs, each entity with a row in the window ends up with its newest.
+    """
+    source = feast.get_feature_view(view).batch_source
+    table = table_of(source)
+    newest = newest_of(table, source.timestamp_field) if table else None
+    reach = Window(window.start, max(window.end, newest)) if newest else window
+    with quiet():
+        feast.materialize(reach.start, reach.end, feature_views=[view])
+    return reach
+
+
+def newest_of(table: Path, column: str) -> datetime | None:
+    """Return the newest time in a published table's column, if it has rows."""
+    batches = Lake(table.parent).dataset(table.name).to_batches(columns=[column])
+    moments: list[datetime] = [pc.max(batch.column(0)).as_py() for batch in batches if batch.num_rows]
+    return max(moments, default=None)

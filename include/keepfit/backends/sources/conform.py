@@ -1,0 +1,95 @@
+"""Rows of any shape become rows of the declared columns and types, or an error says why not."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow as pa
+
+from keepfit.backends.engine import Connection, EngineError, columns_of, first_line, identifier, literal
+from keepfit.backends.sources.casts import STOP, cast, inside
+from keepfit.errors import SchemaError, SourceError
+from keepfit.spec.dataset import DatasetSpec, LogicalType
+from keepfit.spec.problem import did_you_mean
+from keepfit.spec.window import Window
+
+SOURCE_COLUMNS = "keepfit.source_columns"
+"""The key of the Parquet metadata under which a file says what its source has."""
+_ARROW: dict[LogicalType, pa.DataType] = {
+    "string": pa.string(),
+    "int64": pa.int64(),
+    "float64": pa.float64(),
+    "bool": pa.bool_(),
+    "timestamp": pa.timestamp("us", "UTC"),
+    "date": pa.date32(),
+}
+
+
+def copy_conforming(
+    connection: Connection, relation: str, dataset: DatasetSpec, window: Window, out: Path
+) -> None:
+    """Write a relation's rows of a window as Parquet with the declared columns, in bounded memory.
+
+    Raises:
+        SourceError: The relation cannot be read, or lacks a column.
+        SchemaError: A value is not of the declared type.
+    """
+    with explained(dataset):
+        found = columns_of(connection, relation)
+        select = conforming(relation, found, dataset, window)
+        notes = f"KV_METADATA {{{literal(SOURCE_COLUMNS)}: {literal(json.dumps(list(found)))}}}"
+        connection.execute(
+            f"COPY ({select}) TO {literal(str(out))} (FORMAT parquet, COMPRESSION zstd, {notes})"
+        )
+
+
+def conforming(relation: str, found: Mapping[str, str], dataset: DatasetSpec, window: Window) -> str:
+    """Write the SELECT of a dataset's columns in their types, for a window."""
+    refuse_missing(dataset, found)
+    columns = [
+        f"{cast(column, found[column], wanted)} AS {identifier(column)}"
+        for column, wanted in dataset.columns.items()
+    ]
+    select, time = f"SELECT {', '.join(columns)} FROM {relation}", dataset.source_time
+    if dataset.snapshot:
+        return select
+    return " UNION ALL ".join(f"{select} WHERE {rows}" for rows in inside(time, found[time], window))
+
+
+def declared(dataset: DatasetSpec, found: Iterable[str]) -> pa.Schema:
+    """Return the schema of a dataset's extracted rows, with a note of what its source has."""
+    columns = [(column, _ARROW[kind]) for column, kind in dataset.columns.items()]
+    return pa.schema(columns, metadata={SOURCE_COLUMNS: json.dumps(list(found))})
+
+
+def refuse_missing(dataset: DatasetSpec, found: Iterable[str], where: str = "its source") -> None:
+    """Refuse a source without a declared column."""
+    found = list(found)
+    missing = [column for column in dataset.columns if column not in found]
+    if missing:
+        hint = did_you_mean(missing[0], found)
+        raise SourceError(
+            f"Dataset {dataset.name}: {where} lacks {_listed(missing)}.{hint} "
+            f"It has: {', '.join(found) or 'nothing'}. "
+            f"Correct `columns` in datasets/{dataset.name}.yaml, or the source."
+        )
+
+
+@contextmanager
+def explained(dataset: DatasetSpec) -> Iterator[None]:
+    """Turn the engine's errors into ours."""
+    try:
+        yield
+    except EngineError as error:
+        said = first_line(error)
+        if STOP in said:
+            raise SchemaError(
+                f"Dataset {dataset.name}: {said.split(STOP, 1)[1]}. Declare another type in "
+                f"datasets/{dataset.name}.yaml (string takes any value), or correct the source."
+            ) from None
+        raise SourceError(f"Dataset {dataset.name}: its source cannot be read: {said}") from error
+
+
+def _listed(columns: list[str]) -> str:
+    return ("the column " if len(columns) == 1 else "the columns ") + ", ".join(map(repr, columns))

@@ -1,0 +1,63 @@
+"""The champion as a monitoring run first found it, since it may move while the run goes on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from keepfit.pipeline.snapshot import Snapshot
+from keepfit.policy import Champion
+
+if TYPE_CHECKING:
+    from keepfit.backends.model_registry import ModelRegistry
+    from keepfit.backends.version import VersionDetails
+
+CHAMPION = "champion"
+
+
+@dataclass(frozen=True)
+class LiveVersion:
+    """A version of a model, and what the registry knows of it."""
+
+    version: str
+    model: str
+    registry: "ModelRegistry"
+
+    @cached_property
+    def _details(self) -> "VersionDetails":
+        return self.registry.details(self.model, self.version)
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The columns it takes."""
+        return tuple(self._details.features)
+
+    @property
+    def holdout(self) -> Mapping[str, float]:
+        """Its metrics on its own holdout."""
+        return self._details.metrics
+
+    @property
+    def reference(self) -> Path:
+        """A sample of its training rows."""
+        return self.registry.reference(self.model, self.version)
+
+    @property
+    def signal(self) -> Champion:
+        """Its number, and up to when it knew the data, in the policy's terms."""
+        as_of = self._details.tags.get("keepfit.as_of")
+        return Champion(self.version, datetime.fromisoformat(as_of) if as_of else None)
+
+
+def find_champion(snapshot: Snapshot) -> LiveVersion | None:
+    """Return the champion; None before the first."""
+    from keepfit.backends.model_registry import ModelRegistry
+
+    model, folder = snapshot.the_model.name, snapshot.folder
+    registry = ModelRegistry(snapshot.locations.tracking_uri, snapshot.locations.artifacts)
+    if not folder.has(CHAMPION):
+        folder.write(CHAMPION, {"version": registry.champion(model)})
+    version = folder.read(CHAMPION)["version"]
+    return LiveVersion(version, model, registry) if version else None

@@ -1,0 +1,71 @@
+"""The folder of one run: results are stored by rename, so a half-done step is never visible."""
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from keepfit.errors import NotReadyError
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9_.~+-]")
+
+
+class RunFolder:
+    """One run's folder. Retrying a step replaces its results whole."""
+
+    def __init__(self, path: Path) -> None:
+        """Refer to a run's folder, which need not exist yet."""
+        self.path = path
+
+    @classmethod
+    def of(cls, runs: Path, dag_id: str, run_id: str) -> "RunFolder":
+        """Name the folder of a run; unsafe characters of its id become dashes."""
+        return cls(runs / dag_id / _UNSAFE.sub("-", run_id))
+
+    def write(self, name: str, payload: dict[str, Any]) -> dict[str, Any]:
+        """Store a step's small result as JSON and return it."""
+        with self.staged(f"{name}.json") as path:
+            path.write_text(json.dumps(payload, indent=1, sort_keys=True, default=str))
+        return payload
+
+    def read(self, name: str) -> dict[str, Any]:
+        """Return what a step stored with `write`.
+
+        Raises:
+            NotReadyError: The step has not run in this run.
+        """
+        path = self.path / f"{name}.json"
+        if not path.exists():
+            raise NotReadyError(f"{path} is missing: the step {name!r} has not finished in this run. Run it first.")
+        result: dict[str, Any] = json.loads(path.read_text())
+        return result
+
+    def has(self, name: str) -> bool:
+        """Tell whether a step has stored its result."""
+        return (self.path / f"{name}.json").exists()
+
+    def file(self, name: str) -> Path:
+        """Name a finished file of this run."""
+        return self.path / name
+
+    @contextmanager
+    def staged(self, name: str) -> Iterator[Path]:
+        """Lend a path to write a file or folder to; it gets its name when the block ends well."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        staging = self.path / f".{name}.{uuid4().hex[:8]}"
+        try:
+            yield staging
+            target = self.path / name
+            if target.is_dir():
+                shutil.rmtree(target)
+            os.replace(staging, target)
+        finally:
+            if staging.is_dir():
+                shutil.rmtree(staging, ignore_errors=True)
+            else:
+                staging.unlink(missing_ok=True)

@@ -1,0 +1,204 @@
+"""One ingest: a dataset's window from its source to the lake and the online store."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from keepfit.errors import NotReadyError
+from keepfit.ledger import Ledger
+from keepfit.pipeline.snapshot import Snapshot
+from keepfit.plugins import Access, SourceRequest, use_plugins
+from keepfit.spec import Window
+from keepfit.spec.dataset import DatasetsSource
+
+Result = dict[str, Any]
+EXTRACTED, PUBLISHED = "extracted.parquet", "published.parquet"
+PAGE = "validation.html"
+
+
+class IngestRun:
+    """The steps of an ingest, in their order. Each can be done again, with the same result."""
+
+    def __init__(self, snapshot: Snapshot, access: Access) -> None:
+        """Work on a dataset's run; sources are reached by `access`."""
+        self._snapshot = snapshot
+        self._folder = snapshot.folder
+        self._dataset = snapshot.the_dataset
+        self._access = access
+
+    def extract(self) -> Result:
+        """Read the window's rows, or fix which versions of its inputs the dataset is computed from."""
+        window = self._whole_window()
+        if isinstance(self._dataset.source, DatasetsSource):
+            return self._done("extract", window=window.key, rows=None, inputs=self._inputs(window))
+
+        from keepfit.steps.extract import extract
+
+        use_plugins(self._snapshot.root)
+        with self._scratch("extract") as scratch, self._folder.staged(EXTRACTED) as out:
+            extracted = extract(self._request(window, out, scratch))
+        return self._done("extract", window=window.key, rows=extracted.rows, inputs=None)
+
+    def check_schema(self) -> Result:
+        """Hold the extracted columns against the declared ones."""
+        if self._dataset.inputs:
+            return self._done("check_schema", rows=None, warnings=[], left_behind=[], missing={})
+
+        from keepfit.steps.check_schema import check_schema
+
+        with self._scratch("check_schema") as scratch:
+            check = check_schema(
+                self._folder.file(EXTRACTED), self._dataset, self._snapshot.project.engine, scratch
+            )
+        return self._done(
+            "check_schema",
+            rows=check.rows,
+            warnings=list(check.warnings),
+            left_behind=list(check.left_behind),
+            missing={column: count for column, count in check.missing.items() if count},
+        )
+
+    def validate(self) -> Result:
+        """Hold the extracted rows against the suite; `transform` does so for rows computed from datasets."""
+        if self._dataset.inputs:
+            return self._done("validate", passed=True, worst=None, checked=0, failures=[])
+        return self._validated(self._folder.file(EXTRACTED))
+
+    def transform(self) -> Result:
+        """Compute the rows to publish."""
+        from keepfit.steps.transform import transform
+
+        window, sql = self._window(), self._text("transform")
+        with self._scratch("transform") as scratch, self._folder.staged(PUBLISHED) as out:
+            made = transform(
+                self._dataset,
+                sql,
+                self._views(window),
+                window,
+                out=out,
+                bounds=self._snapshot.project.engine,
+                scratch=scratch,
+            )
+            if self._dataset.inputs:
+                self._validated(out)
+        return self._done("transform", rows=made.rows, outside=made.outside, columns=dict(made.columns))
+
+    def publish(self) -> Result:
+        """Make the window visible, all at once."""
+        from keepfit.backends.lake import Lake
+        from keepfit.steps.publish import publish
+
+        locations = self._snapshot.locations
+        published = publish(
+            Lake(locations.lake),
+            Ledger(locations.ledger_url),
+            self._dataset,
+            self._window(),
+            file=self._folder.file(PUBLISHED),
+            run_id=self._snapshot.run_id,
+            anew=self._anew,
+        )
+        warnings = [] if published.rows else ["The window has no rows; it is published as empty."]
+        return self._done(
+            "publish",
+            window=self._window().key,
+            rows=published.rows,
+            version=published.version,
+            digest=published.digest,
+            warnings=warnings,
+        )
+
+    def materialize(self) -> Result:
+        """Bring the window's features into the online store."""
+        from keepfit.backends.feature_store import FeatureStore
+        from keepfit.steps.materialize import materialize
+
+        store = FeatureStore(self._snapshot, self._snapshot.project.engine)
+        store.register()
+        done = materialize(store, self._dataset, self._window())
+        return self._done(
+            "materialize", views=list(done.views), start=done.start.isoformat(), end=done.end.isoformat()
+        )
+
+    @property
+    def _anew(self) -> bool:
+        return bool(self._snapshot.settings.get("full_refresh"))
+
+    def _whole_window(self) -> Window:
+        """Return the run's window; a full refresh takes in every window published so far."""
+        window = self._snapshot.the_window
+        if not self._anew:
+            return window
+        published = Ledger(self._snapshot.locations.ledger_url).publications(self._dataset.name)
+        starts = [each.window_start for each in published if each.window_start]
+        ends = [each.window_end for each in published if each.window_end]
+        return Window(min([window.start, *starts]), max([window.end, *ends]))
+
+    def _window(self) -> Window:
+        return Window.of_key(self._folder.read("extract")["window"])
+
+    def _inputs(self, window: Window) -> dict[str, int]:
+        """Fix the inputs' versions, so that a retry computes from the same rows."""
+        from keepfit.backends.lake import Lake
+
+        ledger, lake = Ledger(self._snapshot.locations.ledger_url), Lake(self._snapshot.locations.lake)
+        missing = [name for name in self._dataset.inputs if not ledger.covers(name, window)]
+        if missing:
+            raise NotReadyError(
+                f"Dataset {self._dataset.name}: {', '.join(missing)} is not published for the whole of "
+                f"{window.key}, and it is computed from it. Ingest that first, or try again when it is there."
+            )
+        return {name: lake.version(name) for name in self._dataset.inputs}
+
+    def _request(self, window: Window, out: Path, scratch: Path) -> SourceRequest:
+        snapshot = self._snapshot
+        return SourceRequest(
+            self._dataset, window, out, snapshot.root, self._access, scratch, snapshot.project.engine
+        )
+
+    def _views(self, window: Window) -> list[Any]:
+        from keepfit.backends.lake import Lake
+        from keepfit.steps.transform_views import input_view, source_view
+
+        source = self._dataset.source
+        if not isinstance(source, DatasetsSource):
+            return [source_view(self._folder.file(EXTRACTED), self._dataset)]
+        lake, versions = Lake(self._snapshot.locations.lake), self._folder.read("extract")["inputs"]
+        given = (self._snapshot.datasets[name] for name in source.inputs)
+        return [input_view(lake, each, versions[each.name], source, window) for each in given]
+
+    def _validated(self, file: Path) -> Result:
+        """Run the suite on a file, keep the report and its page, and stop at a critical failure."""
+        suite = self._text("expectations")
+        if suite is None:
+            return self._done("validate", passed=True, worst=None, checked=0, failures=[])
+
+        from keepfit.steps.validate import refuse_failed, validate
+        from keepfit.steps.validation_page import validation_page
+
+        report = validate(file, suite, self._dataset.files["expectations"])
+        with self._folder.staged(PAGE) as page:
+            page.write_text(validation_page(report, self._dataset.name, self._window().key), encoding="utf-8")
+        self._folder.write("validate", report.to_dict())
+        refuse_failed(report, self._dataset.name, self._folder.file(PAGE))
+        return report.to_dict()
+
+    def _text(self, field: str) -> str | None:
+        file = self._dataset.files.get(field)
+        return self._snapshot.files[file] if file else None
+
+    def _done(self, step: str, **result: Any) -> Result:
+        return self._folder.write(step, result)
+
+    @contextmanager
+    def _scratch(self, step: str) -> Iterator[Path]:
+        """Lend a folder that is empty, also after a try that was killed."""
+        path = self._folder.path / f".scratch-{step}"
+        shutil.rmtree(path, ignore_errors=True)
+        path.mkdir(parents=True)
+        try:
+            yield path
+        finally:
+            shutil.rmtree(path, ignore_errors=True)

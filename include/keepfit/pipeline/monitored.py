@@ -1,0 +1,121 @@
+"""What a monitoring run reads: predictions and labels in the lake, the champion's reference."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from keepfit.ledger import Ledger
+from keepfit.pipeline.champion import LiveVersion
+from keepfit.pipeline.snapshot import Snapshot
+from keepfit.spec.model import ModelSpec
+from keepfit.spec.window import Window
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from keepfit.backends.engine import Connection
+    from keepfit.steps.join_labels import Labels
+
+PREDICTIONS, LABELS = "predictions", "labels"
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Two frames to compare: what the champion was trained on, and what came since."""
+
+    reference: "pd.DataFrame"
+    current: "pd.DataFrame"
+    """A sample of the window's predictions."""
+    rows: int
+    """How many the window has."""
+    features: tuple[str, ...]
+
+
+@contextmanager
+def tables(snapshot: Snapshot, *names: str) -> Iterator["Connection"]:
+    """Lend the engine with tables: the model's `predictions`, the `labels` it is judged by."""
+    from keepfit.backends.engine import engine
+    from keepfit.backends.lake import Lake
+
+    lake = Lake(snapshot.locations.lake)
+    published = {
+        PREDICTIONS: predictions_of(snapshot.the_model),
+        LABELS: snapshot.the_model.label_dataset,
+    }
+    with (
+        TemporaryDirectory(dir=snapshot.folder.path) as scratch,
+        engine(snapshot.project.engine, Path(scratch)) as connection,
+    ):
+        for name in names:
+            # A table without rows has columns but no files.
+            connection.register(name, lake.dataset(published[name]))
+        yield connection
+
+
+def predictions_of(model: ModelSpec) -> str:
+    """Name the table of a model's predictions."""
+    return f"predictions__{model.name}"
+
+
+def labels_of(snapshot: Snapshot) -> "Labels":
+    """Say where a model's labels lie."""
+    from keepfit.steps.join_labels import Labels
+
+    model = snapshot.the_model
+    return Labels(
+        table=LABELS,
+        key=snapshot.datasets[model.entities.dataset].key,
+        column=model.label.column,
+        time=snapshot.datasets[model.label_dataset].event_time,
+        where=model.entities.where if _is_own(model) else None,
+    )
+
+
+def label_window(model: ModelSpec, window: Window, ledger: Ledger) -> Window | None:
+    """Return what must be published for a window's labels to be complete; None if nothing.
+
+    Nothing is waited for that lies before the dataset's first window.
+    """
+    delay = model.label.delay
+    needed = window.shifted(-delay) if _is_own(model) else window.reaching_back(delay)
+    starts = [each.window_start for each in ledger.publications(model.label_dataset)]
+    first = min((each for each in starts if each is not None), default=needed.start)
+    return Window(max(first, needed.start), needed.end) if first < needed.end else None
+
+
+def unseen_window(model: ModelSpec, window: Window, ledger: Ledger) -> Window | None:
+    """Return the times of label rows that no training has seen; None if there are none."""
+    trained = [each.as_of for each in ledger.trainings(model.name) if each.verdict != "error"]
+    if not trained or max(trained) >= window.end:
+        return None
+    known = Window(max(trained), window.end)
+    return known.shifted(-model.label.delay) if _is_own(model) else known
+
+
+def _is_own(model: ModelSpec) -> bool:
+    """Tell whether labels lie beside the rows they label, at their time, and not where they are learnt."""
+    return model.label_dataset == model.entities.dataset
+
+
+def compared(snapshot: Snapshot, champion: LiveVersion) -> Compared:
+    """Read both sides of a comparison.
+
+    A column that the champion needs and the window lacks is a fault, unless another version that
+    did not need it scored the whole window.
+    """
+    import pandas as pd
+
+    from keepfit.steps.sample_window import sample_window
+
+    key = snapshot.datasets[snapshot.the_model.entities.dataset].key
+    wanted = (*champion.features, "score")
+    with tables(snapshot, PREDICTIONS) as connection:
+        sample = sample_window(connection, PREDICTIONS, key, wanted, window=snapshot.the_window)
+    needed = champion.features
+    if champion.version not in sample.versions:
+        needed = tuple(each for each in needed if sample.has(each))
+    reference = pd.read_parquet(champion.reference)
+    return Compared(reference, sample.frame, sample.rows, needed)

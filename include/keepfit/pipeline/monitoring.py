@@ -1,0 +1,131 @@
+"""A monitoring run: labels, performance, drift, and the decision that goes into the ledger."""
+
+from dataclasses import asdict
+from functools import cached_property
+from typing import Any
+
+from keepfit.ledger import Decision, Ledger
+from keepfit.pipeline.champion import LiveVersion, find_champion
+from keepfit.pipeline.monitored import (
+    LABELS,
+    PREDICTIONS,
+    compared,
+    label_window,
+    labels_of,
+    predictions_of,
+    tables,
+    unseen_window,
+)
+from keepfit.pipeline.snapshot import Snapshot
+from keepfit.plugins import use_plugins
+
+LABELLED, REPORT = "labelled.parquet", "drift_report.html"
+
+
+class MonitorRun:
+    """One window of one model. Each step finds out for itself what it needs of the champion."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        """Take what the run works from."""
+        self.snapshot = snapshot
+        self.folder = snapshot.folder
+        self.model = snapshot.the_model
+        self.window = snapshot.the_window
+        self.ledger = Ledger(snapshot.locations.ledger_url)
+
+    @cached_property
+    def champion(self) -> LiveVersion | None:
+        """The version that was live when this run first asked; None before the first."""
+        return find_champion(self.snapshot)
+
+    def wait_for(self) -> tuple[str, ...]:
+        """Name what is not published yet of what this window is judged by."""
+        wanted = {
+            predictions_of(self.model): self.window,
+            self.model.label_dataset: label_window(self.model, self.window, self.ledger),
+        }
+        return tuple(
+            name for name, window in wanted.items() if window and not self.ledger.covers(name, window)
+        )
+
+    def join_labels(self) -> dict[str, Any]:
+        """Join the predictions whose labels became known in the window."""
+        from keepfit.steps.join_labels import count_labels, join_labels
+
+        labels, delay = labels_of(self.snapshot), self.model.label.delay
+        unseen = unseen_window(self.model, self.window, self.ledger)
+        with (
+            tables(self.snapshot, PREDICTIONS, LABELS) as connection,
+            self.folder.staged(LABELLED) as out,
+        ):
+            joined = join_labels(connection, PREDICTIONS, labels, window=self.window, delay=delay, out=out)
+            new_rows = count_labels(connection, labels, unseen) if unseen else 0
+        return self.folder.write("join_labels", {**asdict(joined), "new_rows": new_rows})
+
+    def measure(self) -> dict[str, Any]:
+        """Measure every version on its labelled predictions, the champion against its holdout."""
+        import pandas as pd
+
+        from keepfit.steps.measure import measure_performance
+
+        self.folder.read("join_labels")
+        if self.champion is None:
+            return self.folder.write("measure", {"signal": None, "versions": {}})
+        use_plugins(self.snapshot.root)
+        labelled = pd.read_parquet(self.folder.file(LABELLED))
+        version, holdout = self.champion.version, self.champion.holdout
+        result = measure_performance(labelled, self.model, version, holdout)
+        return self.folder.write("measure", asdict(result))
+
+    def detect_drift(self) -> dict[str, Any]:
+        """Hold the window's features against those the champion was trained on."""
+        from keepfit.steps.detect_drift import detect_drift
+
+        if self.champion is None:
+            return self.folder.write("detect_drift", {"drifted": None, "reason": "no champion yet"})
+        both, spec = compared(self.snapshot, self.champion), self.model.monitor.drift
+        result = detect_drift(both.reference, both.current, both.features, spec, both.rows)
+        self.folder.write("detect_drift", asdict(result))
+        return result.summary()
+
+    def draw_drift(self) -> dict[str, Any]:
+        """Render Evidently's report of the window. Nothing depends on it."""
+        from keepfit.steps.draw_drift import draw_drift
+
+        if self.champion is None:
+            return {"report": None}
+        both = compared(self.snapshot, self.champion)
+        page = draw_drift(both.reference, both.current, both.features)
+        if page is None:
+            return {"report": None}
+        with self.folder.staged(REPORT) as path:
+            path.write_text(page)
+        return {"report": str(self.folder.file(REPORT))}
+
+    def decide(self) -> dict[str, Any]:
+        """Decide about the window and record it; a decision made before stands."""
+        from keepfit.steps.decide import Measured, make_decision
+
+        measured = Measured(
+            joined=self.folder.read("join_labels"),
+            performance=self.folder.read("measure"),
+            drift=self.folder.read("detect_drift"),
+            champion=self.champion.signal if self.champion else None,
+        )
+        past = self.ledger.decisions(self.model.name)
+        made = make_decision(self.model, self.window, measured, past, self.snapshot.run_id)
+        return self.folder.write("decide", _outcome(self.ledger.decide(made)))
+
+
+def _outcome(decision: Decision) -> dict[str, Any]:
+    as_of = decision.window_end.isoformat()
+    conf = {"as_of": as_of, "reason": decision.reason, "decision": decision.key}
+    return {
+        "key": decision.key,
+        "verdict": decision.verdict,
+        "trigger": decision.trigger,
+        "reason": decision.reason,
+        "window_end": as_of,
+        "run_id": decision.run_id,
+        "conf": conf if decision.run_id else None,
+    }

@@ -1,0 +1,116 @@
+"""What a run works from: the resolved specs and its trigger, fixed by the first task.
+
+Later steps read only the snapshot: a file edited in the middle of a run does not change the run.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from keepfit.errors import SpecError
+from keepfit.pipeline.folder import RunFolder
+from keepfit.spec import DatasetSpec, Locations, ModelSpec, Project, ProjectSpec, Window
+
+SNAPSHOT = "snapshot"
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The fixed inputs of one run."""
+
+    folder: RunFolder
+    run_id: str
+    root: Path
+    project: ProjectSpec
+    datasets: Mapping[str, DatasetSpec]
+    model: ModelSpec | None
+    dataset: DatasetSpec | None
+    files: Mapping[str, str]
+    """The texts of the transforms and expectation suites, by path under `feature_repo/`."""
+    spec_digest: str
+    window: Window | None
+    settings: Mapping[str, Any]
+    """The trigger's other scalars: `as_of`, `reason`, `promotion`, `version`, `full_refresh`, `decision`."""
+
+    @property
+    def locations(self) -> Locations:
+        """Where this run's stores are."""
+        return Locations.resolve(self.project, self.root, os.environ)
+
+    @property
+    def the_model(self) -> ModelSpec:
+        """The model this run is about."""
+        if self.model is None:
+            raise SpecError(f"Run {self.run_id} is about a dataset, not a model.")
+        return self.model
+
+    @property
+    def the_dataset(self) -> DatasetSpec:
+        """The dataset this run is about."""
+        if self.dataset is None:
+            raise SpecError(f"Run {self.run_id} is about a model, not a dataset.")
+        return self.dataset
+
+    @property
+    def the_window(self) -> Window:
+        """The window this run is about."""
+        if self.window is None:
+            raise SpecError(f"Run {self.run_id} has no window. Give window_start and window_end.")
+        return self.window
+
+
+def take_snapshot(
+    project: Project,
+    dag_id: str,
+    run_id: str,
+    *,
+    model: str | None = None,
+    dataset: str | None = None,
+    window: Window | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> Snapshot:
+    """Fix what a run works from and store it in the run's folder.
+
+    A retry finds the snapshot of the first try and keeps to it.
+    """
+    folder = RunFolder.of(project.locations.runs, dag_id, run_id)
+    if folder.has(SNAPSHOT):
+        return open_snapshot(folder.path)
+    folder.write(
+        SNAPSHOT,
+        {
+            "run_id": run_id,
+            "root": str(project.root),
+            "project": project.spec.model_dump(mode="json"),
+            "datasets": {name: spec.model_dump(mode="json") for name, spec in project.datasets.items()},
+            "model": project.model(model).model_dump(mode="json") if model else None,
+            "dataset": project.dataset(dataset).name if dataset else None,
+            "files": project.texts(),
+            "spec_digest": project.digest(model=model, dataset=dataset),
+            "window": window.key if window else None,
+            "settings": dict(settings or {}),
+        },
+    )
+    return open_snapshot(folder.path)
+
+
+def open_snapshot(folder: Path) -> Snapshot:
+    """Read a run's snapshot back."""
+    run = RunFolder(folder)
+    stored = run.read(SNAPSHOT)
+    datasets = {name: DatasetSpec.model_validate(spec) for name, spec in stored["datasets"].items()}
+    return Snapshot(
+        folder=run,
+        run_id=stored["run_id"],
+        root=Path(stored["root"]),
+        project=ProjectSpec.model_validate(stored["project"]),
+        datasets=datasets,
+        model=ModelSpec.model_validate(stored["model"]) if stored["model"] else None,
+        dataset=datasets[stored["dataset"]] if stored["dataset"] else None,
+        files=stored["files"],
+        spec_digest=stored["spec_digest"],
+        window=Window.of_key(stored["window"]) if stored["window"] else None,
+        settings=stored["settings"],
+    )

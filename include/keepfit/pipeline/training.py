@@ -1,0 +1,272 @@
+"""A training run: training set, candidates, evaluation, gate, registry, deployment."""
+
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from keepfit import plugins
+from keepfit.errors import ConfError, KeepfitError
+from keepfit.ledger import Ledger, Training
+from keepfit.pipeline.git import commit_of
+from keepfit.pipeline.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from keepfit.backends.coded_model import CodedModel
+    from keepfit.backends.model_registry import ModelRegistry
+    from keepfit.steps.evaluate import Champion, Evaluation
+    from keepfit.steps.gate import Judgement
+    from keepfit.steps.split import Split
+    from keepfit.steps.training_set import TrainingSet
+
+TRAINING_SET, HOLDOUT, REFERENCE = "training_set.parquet", "holdout.parquet", "reference.parquet"
+
+
+class TrainingRun:
+    """The steps of one training, each reading what the ones before have left in the run's folder."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        """Work from a snapshot."""
+        self.snapshot = snapshot
+        self.spec = snapshot.the_model
+        self.folder = snapshot.folder
+        plugins.use_plugins(snapshot.root)
+
+    def build_training_set(self) -> dict[str, Any]:
+        """Write the labelled rows known at `as_of`, with their features."""
+        from keepfit.backends.feature_store import FeatureStore
+        from keepfit.backends.lake import Lake
+        from keepfit.steps.training_set import build_training_set
+
+        store = FeatureStore(self.snapshot, self.snapshot.project.engine)
+        with TemporaryDirectory() as scratch, self.folder.staged(TRAINING_SET) as staged:
+            built = build_training_set(
+                self.spec,
+                self.snapshot.datasets,
+                store,
+                Lake(self.snapshot.locations.lake),
+                as_of=self._as_of(),
+                out=staged,
+                scratch=Path(scratch),
+                engine=self.snapshot.project.engine,
+            )
+        return self.folder.write("build_training_set", built.as_dict() | {"path": TRAINING_SET})
+
+    def train(self, index: int) -> dict[str, Any]:
+        """Train one candidate and keep its files."""
+        from keepfit.backends import model_files
+        from keepfit.steps.train import train
+
+        candidate = self.spec.train.candidates[index]
+        journal = self.folder.file(f"search_{index}.json") if candidate.search else None
+        rows = self._split().train
+        trained = train(rows, self._training_set().features, self.spec, candidate, journal)
+        with self.folder.staged(f"candidate_{index}") as staged:
+            staged.mkdir()
+            trained.model.save(staged)
+            files = model_files.digests(staged)
+            # What does not read back shall fail here, not when it is to be deployed.
+            model_files.load(staged, files)
+        return self.folder.write(
+            f"train_{index}",
+            {
+                "candidate": index,
+                "trainer": candidate.trainer,
+                "estimator": candidate.estimator,
+                "params": dict(trained.params),
+                "rows": trained.rows,
+                "trials": trained.trials,
+                "stopped": trained.stopped,
+                "left_out": list(trained.left_out),
+                "files": files,
+            },
+        )
+
+    def evaluate(self) -> dict[str, Any]:
+        """Score all candidates and the champion on the holdout."""
+        from keepfit.steps.evaluate import evaluate
+
+        candidates = [self._candidate(index) for index in range(len(self.spec.train.candidates))]
+        evaluation, scores = evaluate(candidates, self._champion(), self._split(), self.spec)
+        with self.folder.staged(HOLDOUT) as staged:
+            scores.to_parquet(staged, index=False)
+        return self.folder.write("evaluation", evaluation.to_json())
+
+    def gate(self) -> dict[str, Any]:
+        """Judge the challenger."""
+        import pandas as pd
+
+        from keepfit.steps.gate import gate
+
+        judgement = gate(self._evaluation(), pd.read_parquet(self.folder.file(HOLDOUT)), self.spec)
+        return self.folder.write("gate", judgement.to_json())
+
+    def register(self) -> dict[str, Any]:
+        """Put the challenger into the registry, refused or not, and the training into the ledger."""
+        from keepfit.steps.register import reference_sample, register
+
+        evaluation, judgement, built = self._evaluation(), self._judgement(), self._training_set()
+        index = evaluation.challenger
+        model, trained = self._candidate(index), self.folder.read(f"train_{index}")
+        rows = self._split().train
+        with self.folder.staged(REFERENCE) as staged:
+            sample = reference_sample(model, rows, model.coding.features, self.spec.train.seed)
+            sample.to_parquet(staged, index=False)
+        version = register(
+            self._registry(),
+            self.spec.name,
+            self.folder.file(f"candidate_{index}"),
+            evaluation,
+            self._lineage(rows, trained, evaluation, judgement, built),
+            params=trained["params"],
+            reference=self.folder.file(REFERENCE),
+            training_set=self.folder.file(TRAINING_SET),
+        )
+        self._record(judgement.verdict, judgement.reasons, version, dict(evaluation.metrics))
+        return self.folder.write("registered", {"version": version, "verdict": judgement.verdict})
+
+    def deploy(self) -> dict[str, Any]:
+        """Make the challenger champion, if the gate and both promotions allow it."""
+        from keepfit.steps.deploy import Move, deploy
+
+        judgement, version = self._judgement(), str(self.folder.read("registered")["version"])
+        if refusal := self._why_not(judgement):
+            return self.folder.write("deployed", {"version": None, "skipped": refusal})
+        move = Move(
+            model=self.spec.name,
+            to_version=version,
+            from_version=self._evaluation().champion_version,
+            who=f"{self.spec.name}__train",
+            why="; ".join(filter(None, (self.snapshot.settings.get("reason"), *judgement.reasons))),
+            run_id=self.snapshot.run_id,
+            decision_key=self.snapshot.settings.get("decision"),
+        )
+        deploy(self._registry(), self._ledger(), move, self.snapshot.locations.home / "locks")
+        return self.folder.write("deployed", {"version": version, "skipped": None})
+
+    def verify(self) -> dict[str, Any]:
+        """Check that the alias, the ledger and the loaded champion agree."""
+        from keepfit.steps.deploy import verify
+
+        champion = verify(self._registry(), self._ledger(), self.spec.name)
+        return self.folder.write("verified", {"champion": champion})
+
+    def fail(self, reason: str) -> None:
+        """Record that the run has failed for good; a run that registered a model keeps that record."""
+        self._record("error", (reason,), None, {})
+
+    def _why_not(self, judgement: "Judgement") -> str | None:
+        if judgement.verdict != "pass":
+            return f"the gate's verdict is {judgement.verdict}: {'; '.join(judgement.reasons)}"
+        if self.spec.promotion == "never":
+            return f"models/{self.spec.name}.yaml says `promotion: never`"
+        if self.snapshot.settings.get("promotion", "auto") == "never":
+            return "this run was started with `promotion: never`"
+        return None
+
+    def _as_of(self) -> datetime:
+        as_of = self.snapshot.settings.get("as_of")
+        if not as_of:
+            raise ConfError(f"Run {self.snapshot.run_id} has no `as_of`: say up to when the past is known.")
+        moment = datetime.fromisoformat(as_of)
+        if moment.tzinfo is None:
+            raise ConfError(f"`as_of` is {as_of}, which has no time zone. Write it in UTC.")
+        return moment
+
+    def _training_set(self) -> "TrainingSet":
+        from keepfit.steps.training_set import TrainingSet
+
+        return TrainingSet.of(self.folder.read("build_training_set"))
+
+    def _split(self) -> "Split":
+        import pandas as pd
+
+        from keepfit.steps.split import split_by_time
+
+        self.folder.read("build_training_set")
+        rows = pd.read_parquet(self.folder.file(TRAINING_SET))
+        return split_by_time(rows, self.spec.train.holdout, self.spec.label.delay)
+
+    def _candidate(self, index: int) -> "CodedModel":
+        from keepfit.backends import model_files
+
+        return model_files.load(
+            self.folder.file(f"candidate_{index}"), self.folder.read(f"train_{index}")["files"]
+        )
+
+    def _champion(self) -> "Champion | None":
+        from keepfit.steps.evaluate import Champion
+
+        registry = self._registry()
+        version = registry.champion(self.spec.name)
+        if version is None:
+            return None
+        try:
+            return Champion(version, registry.load(self.spec.name, version))
+        except KeepfitError as error:
+            return Champion(version, None, f"{type(error).__name__}: {error}")
+
+    def _evaluation(self) -> "Evaluation":
+        from keepfit.steps.evaluate import Evaluation
+
+        return Evaluation.of_json(self.folder.read("evaluation"))
+
+    def _judgement(self) -> "Judgement":
+        from keepfit.steps.gate import Judgement
+
+        return Judgement.of_json(self.folder.read("gate"))
+
+    def _registry(self) -> "ModelRegistry":
+        from keepfit.backends.model_registry import ModelRegistry
+
+        return ModelRegistry(self.snapshot.locations.tracking_uri, self.snapshot.locations.artifacts)
+
+    def _ledger(self) -> Ledger:
+        return Ledger(self.snapshot.locations.ledger_url)
+
+    def _lineage(
+        self,
+        rows: "pd.DataFrame",
+        trained: dict[str, Any],
+        evaluation: "Evaluation",
+        judgement: "Judgement",
+        built: "TrainingSet",
+    ) -> Any:
+        from keepfit.steps.register import Lineage
+
+        first, last = rows["event_time"].iloc[0], rows["event_time"].iloc[-1]
+        return Lineage(
+            run_id=self.snapshot.run_id,
+            as_of=built.as_of.isoformat(),
+            verdict=judgement.verdict,
+            trainer=trained["estimator"] or trained["trainer"],
+            data_window=f"{first.isoformat()}/{last.isoformat()}",
+            data_digest=built.digest,
+            rows=len(rows),
+            holdout=f"{evaluation.start}/{evaluation.end}",
+            feature_service=self.spec.features,
+            registry_digest=built.registry_digest,
+            spec_digest=self.snapshot.spec_digest,
+            seed=self.spec.train.seed,
+            git_commit=commit_of(self.snapshot.root),
+            decision=self.snapshot.settings.get("decision"),
+            reason=self.snapshot.settings.get("reason"),
+        )
+
+    def _record(
+        self, verdict: Any, reasons: tuple[str, ...], version: str | None, metrics: dict[str, float]
+    ) -> None:
+        self._ledger().record_training(
+            Training(
+                run_id=self.snapshot.run_id,
+                model=self.spec.name,
+                decision_key=self.snapshot.settings.get("decision"),
+                as_of=self._as_of(),
+                version=version,
+                verdict=verdict,
+                reasons=reasons,
+                metrics=metrics,
+            )
+        )

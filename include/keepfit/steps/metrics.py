@@ -1,0 +1,133 @@
+"""What models are measured by. Each takes the truth and the scores, and needs at least one row.
+
+A metric that the rows do not define, such as the area under a curve of one class, is NaN.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keepfit import plugins
+from keepfit.errors import TrainingError
+
+Array = NDArray[np.float64]
+Function = TypeVar("Function", bound=Callable[..., float])
+
+_TINY = float(np.finfo(np.float64).eps)
+_BINS = 15
+_HALF = 0.5
+
+
+def higher_is_better(function: Function) -> Function:
+    """Mark a metric of which more is better."""
+    function.higher_is_better = True  # type: ignore[attr-defined]
+    return function
+
+
+@higher_is_better
+def roc_auc(y_true: Array, score: Array) -> float:
+    """Return the chance that a positive row scores higher than a negative one, ties counting half."""
+    positives = float(y_true.sum())
+    negatives = len(y_true) - positives
+    if positives == 0 or negatives == 0:
+        return float("nan")
+    _, at, counts = np.unique(score, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[at]
+    return float((ranks[y_true > 0].sum() - positives * (positives + 1) / 2) / (positives * negatives))
+
+
+@higher_is_better
+def average_precision(y_true: Array, score: Array) -> float:
+    """Return the precision averaged over the positives, by falling score."""
+    positives = float(y_true.sum())
+    if positives == 0:
+        return float("nan")
+    order = np.argsort(-score, kind="stable")
+    hits = np.cumsum(y_true[order])
+    last = np.flatnonzero(np.append(np.diff(score[order]) != 0, True))
+    recall = hits[last] / positives
+    return float(np.sum(np.diff(recall, prepend=0.0) * hits[last] / (last + 1)))
+
+
+def log_loss(y_true: Array, score: Array) -> float:
+    """Return the mean negative log-likelihood of the truth."""
+    likely = np.clip(np.where(y_true > 0, score, 1 - score), _TINY, 1 - _TINY)
+    return float(-np.mean(np.log(likely)))
+
+
+def brier(y_true: Array, score: Array) -> float:
+    """Return the mean squared error of the probabilities."""
+    return float(np.mean((score - y_true) ** 2))
+
+
+def calibration_error(y_true: Array, score: Array) -> float:
+    """Return the expected calibration error over 15 bins of equal width (Guo et al. 2017)."""
+    bins = np.clip((score * _BINS).astype(np.int64), 0, _BINS - 1)
+    gaps = np.bincount(bins, weights=score - y_true, minlength=_BINS)
+    return float(np.abs(gaps).sum() / len(score))
+
+
+@higher_is_better
+def accuracy(y_true: Array, score: Array) -> float:
+    """Return the share of rows on the right side of one half."""
+    return float(np.mean((score >= _HALF) == (y_true > 0)))
+
+
+def mae(y_true: Array, score: Array) -> float:
+    """Return the mean absolute error."""
+    return float(np.mean(np.abs(score - y_true)))
+
+
+def rmse(y_true: Array, score: Array) -> float:
+    """Return the root of the mean squared error."""
+    return float(np.sqrt(np.mean((score - y_true) ** 2)))
+
+
+@higher_is_better
+def r2(y_true: Array, score: Array) -> float:
+    """Return the share of the variance that the scores explain."""
+    spread = float(np.sum((y_true - y_true.mean()) ** 2))
+    return 1 - float(np.sum((score - y_true) ** 2)) / spread if spread > 0 else float("nan")
+
+
+def pinball(y_true: Array, score: Array, quantile: float = 0.5) -> float:
+    """Return the loss that a quantile minimises; the median's unless another is asked for."""
+    short = y_true - score
+    return float(np.mean(np.maximum(quantile * short, (quantile - 1) * short)))
+
+
+pinball_10 = partial(pinball, quantile=0.1)
+pinball_90 = partial(pinball, quantile=0.9)
+
+
+def find_metric(name: str) -> plugins.Metric:
+    """Return a metric by name: built in, installed, or `module:function` in `plugins/`."""
+    metric: plugins.Metric = plugins.find("metrics", name)
+    return metric
+
+
+def is_higher_better(metric: plugins.Metric) -> bool:
+    """Tell a metric's direction; lower is better unless it says otherwise."""
+    return bool(getattr(metric, "higher_is_better", False))
+
+
+def measure(names: tuple[str, ...], y_true: Array, score: Array) -> dict[str, float]:
+    """Compute metrics by name.
+
+    Raises:
+        TrainingError: A metric fails, or answers with something else than a number.
+    """
+    return {name: _number(name, find_metric(name), y_true, score) for name in names}
+
+
+def _number(name: str, metric: plugins.Metric, y_true: Array, score: Array) -> float:
+    try:
+        return float(metric(y_true, score))
+    except Exception as error:
+        raise TrainingError(
+            f"The metric {name!r} fails on {len(y_true)} rows: {type(error).__name__}: {error}. "
+            "A metric takes two arrays, the truth and the scores, and returns a number."
+        ) from error

@@ -1,0 +1,116 @@
+"""The rows a model may learn from: those whose label is known at a moment, with that label."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import pyarrow as pa
+
+from keepfit.backends.engine import Connection, EngineError, first_line, identifier, identifiers, moment, scan
+from keepfit.backends.lake import Lake
+from keepfit.errors import TrainingError
+from keepfit.spec import DatasetSpec, ModelSpec
+
+EVENT_TIME = "event_time"
+LABEL = "label"
+
+
+@dataclass(frozen=True)
+class Found:
+    """How many rows there are, and how many of them cannot be used."""
+
+    rows: int
+    immature: int
+    """Rows whose label is not known yet."""
+    unlabelled: int
+    """Rows whose label is known to be empty, or not finite."""
+
+    @property
+    def usable(self) -> int:
+        """How many rows can be used."""
+        return self.rows - self.immature - self.unlabelled
+
+
+class TrainingRows:
+    """A model's labelled rows as of a moment, in the engine's hands."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        lake: Lake,
+        versions: Mapping[str, int],
+        spec: ModelSpec,
+        datasets: Mapping[str, DatasetSpec],
+        *,
+        as_of: datetime,
+    ) -> None:
+        """Select the rows; datasets are read at the given versions.
+
+        Raises:
+            TrainingError: The model's `where`, its columns or its label do not fit the published rows.
+        """
+        self._connection = connection
+        self._key = datasets[spec.entities.dataset].key
+        try:
+            connection.execute(_rows(lake, versions, spec, datasets, as_of))
+        except EngineError as error:
+            raise TrainingError(
+                f"models/{spec.name}.yaml: the rows of {spec.entities.dataset!r} cannot be selected: "
+                f"{first_line(error)}. Look at `entities.where`, `entities.columns` and `label.column`."
+            ) from error
+
+    def count(self) -> Found:
+        """Count the rows and what is wrong with them."""
+        counted = self._connection.execute(
+            "SELECT count(*), count(*) FILTER (NOT known), count(*) FILTER (known AND NOT usable) FROM asked"
+        ).fetchone()
+        return Found(*(counted or (0, 0, 0)))
+
+    def chunks(self, rows: int) -> Iterator[pa.Table]:
+        """Yield the usable rows by event time and key, so many at a time."""
+        order = identifiers(dict.fromkeys([EVENT_TIME, *self._key]))
+        query = f"SELECT * EXCLUDE (known, usable) FROM asked WHERE known AND usable ORDER BY {order}"
+        for batch in self._connection.execute(query).to_arrow_reader(rows):
+            yield pa.Table.from_batches([batch])
+
+
+def _rows(
+    lake: Lake,
+    versions: Mapping[str, int],
+    spec: ModelSpec,
+    datasets: Mapping[str, DatasetSpec],
+    as_of: datetime,
+) -> str:
+    """Select a model's rows before a moment, each with its label and whether that may be used."""
+    dataset = datasets[spec.entities.dataset]
+    time = identifier(dataset.event_time)
+    columns = identifiers(dict.fromkeys([*dataset.key, *spec.entities.columns]))
+    known = f"{EVENT_TIME} <= {moment(as_of - spec.label.delay)}"
+    label = f"CAST({identifier(spec.label.column)} AS DOUBLE)"
+    source = scan(lake.files(dataset.name, versions[dataset.name]))
+    wanted = f"({spec.entities.where or 'true'}) AND {time} < {moment(as_of)} {_since(spec, as_of, time)}"
+    if spec.label_dataset == dataset.name:
+        rows = f"SELECT {columns}, {time} AS {EVENT_TIME}, {label} AS {LABEL} FROM {source} WHERE {wanted}"
+    else:
+        truth = datasets[spec.label_dataset]
+        key = identifiers(dataset.key)
+        # A key that is labelled twice counts with the label known last, and none counts that came later.
+        labels = (
+            f"SELECT {key}, {label} AS {LABEL} FROM {scan(lake.files(truth.name, versions[truth.name]))} "
+            f"WHERE {identifier(truth.event_time)} <= {moment(as_of)} "
+            f"QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY {identifier(truth.event_time)} DESC) = 1"
+        )
+        rows = (
+            f"SELECT * FROM (SELECT {columns}, {time} AS {EVENT_TIME} FROM {source} WHERE {wanted}) "
+            f"LEFT JOIN ({labels}) USING ({key})"
+        )
+    return (
+        f"CREATE TEMP TABLE asked AS "
+        f"SELECT *, {known} AS known, {LABEL} IS NOT NULL AND isfinite({LABEL}) AS usable FROM ({rows})"
+    )
+
+
+def _since(spec: ModelSpec, as_of: datetime, time: str) -> str:
+    starts = [spec.train.start, as_of - spec.train.length if spec.train.length else None]
+    first = max((start for start in starts if start is not None), default=None)
+    return f"AND {time} >= {moment(first)}" if first else ""

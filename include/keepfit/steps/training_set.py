@@ -1,0 +1,175 @@
+"""Build training set: the labelled rows known at a moment, with the features known at each row's own."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from keepfit.backends.engine import engine as open_engine
+from keepfit.backends.lake import Lake
+from keepfit.errors import TrainingError
+from keepfit.spec import DatasetSpec, ModelSpec
+from keepfit.spec.fields import duration_text
+from keepfit.spec.project import EngineSpec
+from keepfit.steps.training_file import TrainingFile
+from keepfit.steps.training_rows import EVENT_TIME, LABEL, Found, TrainingRows
+
+if TYPE_CHECKING:
+    from keepfit.backends.feature_store import FeatureStore, ServiceDescription
+
+_ASKED_AT = "event_timestamp"
+_MOMENTS = ("as_of", "first", "last")
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """A Parquet file of key, `event_time`, features and `label`, by time and key, and where it comes from."""
+
+    path: Path
+    rows: int
+    features: Mapping[str, str]
+    """Names and types, in the service's order, without the features that have no value at all."""
+    digest: str
+    """SHA-256 of the file."""
+    as_of: datetime
+    first: datetime
+    """The first row's event time."""
+    last: datetime
+    registry_digest: str
+    versions: Mapping[str, int]
+    """The version of each published dataset that was read."""
+    dropped: Mapping[str, int]
+    """Rows left out, by reason."""
+    empty_features: tuple[str, ...]
+    """Features without a single value, which are left out."""
+
+    @property
+    def categorical(self) -> tuple[str, ...]:
+        """Name the features that are text; all others are numbers."""
+        return tuple(name for name, kind in self.features.items() if kind == "string")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what JSON can hold; `of` reads it back. Features are pairs, since their order counts."""
+        moments = {name: getattr(self, name).isoformat() for name in _MOMENTS}
+        return vars(self) | moments | {"path": str(self.path), "features": list(self.features.items())}
+
+    @classmethod
+    def of(cls, stored: Mapping[str, Any]) -> Self:
+        """Read what `as_dict` returned."""
+        moments = {name: datetime.fromisoformat(stored[name]) for name in _MOMENTS}
+        read = {
+            "path": Path(stored["path"]),
+            "features": dict(stored["features"]),
+            "empty_features": tuple(stored["empty_features"]),
+        }
+        return cls(**dict(stored) | moments | read)
+
+
+def build_training_set(
+    spec: ModelSpec,
+    datasets: Mapping[str, DatasetSpec],
+    store: "FeatureStore",
+    lake: Lake,
+    *,
+    as_of: datetime,
+    out: Path,
+    scratch: Path,
+    engine: EngineSpec | None = None,
+    chunk_rows: int = 100_000,
+) -> TrainingSet:
+    """Write a model's training set; memory is bounded by a chunk of rows.
+
+    All datasets are read at the versions published when the step begins.
+
+    Args:
+        spec: The model.
+        datasets: The project's datasets.
+        store: Its feature store; changed features are registered first.
+        lake: Where datasets are published.
+        as_of: The moment from which the past is seen: no label known later is used.
+        out: The Parquet file to write.
+        scratch: A folder for temporary files.
+        engine: The bounds of the SQL engine.
+        chunk_rows: How many rows are joined with their features at once.
+
+    Raises:
+        TrainingError: The rows cannot train the model, with the reason.
+        NotReadyError: A dataset it needs is not published at all.
+    """
+    registry_digest = store.register()
+    service = store.service(spec.features)
+    key = datasets[spec.entities.dataset].key
+    _refuse_names(spec, service, key)
+    used = dict.fromkeys([spec.entities.dataset, spec.label_dataset, *service.datasets])
+    versions = {name: lake.version(name) for name in used}
+    with open_engine(engine or EngineSpec(), scratch) as connection:
+        rows = TrainingRows(connection, lake, versions, spec, datasets, as_of=as_of)
+        found = rows.count()
+        _refuse_no_rows(spec, found, as_of)
+        with TrainingFile(out, key, service) as file:
+            for chunk in rows.chunks(chunk_rows):
+                asked = chunk.to_pandas().rename(columns={EVENT_TIME: _ASKED_AT})
+                given = store.historical(asked, service.name, versions)
+                file.add(given.rename(columns={_ASKED_AT: EVENT_TIME}))
+    _refuse_useless(spec, found, file)
+    return TrainingSet(
+        path=out,
+        rows=file.rows,
+        features={field.name: field.dtype for field in service.features if file.values[field.name]},
+        digest=file.digest(),
+        as_of=as_of,
+        first=file.first,
+        last=file.last,
+        registry_digest=registry_digest,
+        versions=versions,
+        dropped={"label not known yet": found.immature, "no label": found.unlabelled},
+        empty_features=tuple(name for name in service.feature_names if not file.values[name]),
+    )
+
+
+def _refuse_names(spec: ModelSpec, service: "ServiceDescription", key: tuple[str, ...]) -> None:
+    """Refuse a service that gives the label away, or columns that would share a name in the file."""
+    if spec.label.column in service.feature_names:
+        raise TrainingError(
+            f"The label {spec.label.column!r} of {spec.name!r} is a feature of the service {service.name!r}: "
+            "it is not known at prediction time. Take it out of the service."
+        )
+    if clash := sorted({*key, EVENT_TIME, LABEL} & set(service.feature_names)):
+        raise TrainingError(
+            f"The service {service.name!r} has a feature named {', '.join(map(repr, clash))}, which is also "
+            "the name of a column that is none. Give the feature another name."
+        )
+    if times := [field.name for field in service.features if field.dtype == "timestamp"]:
+        raise TrainingError(
+            f"The features {', '.join(times)} of {service.name!r} are times, which no learner takes. "
+            "Make numbers of them in a transform or an on-demand view."
+        )
+
+
+def _refuse_no_rows(spec: ModelSpec, found: Found, as_of: datetime) -> None:
+    if found.usable == 0:
+        raise TrainingError(
+            f"There is no row to train {spec.name!r} on as of {as_of.isoformat()}. Of {found.rows} rows "
+            f"of {spec.entities.dataset!r} by then, {found.immature} have no label yet (it is known "
+            f"{duration_text(spec.label.delay)} after the event), and {found.unlabelled} have an empty one. "
+            "Publish more history, or look at `entities.where` and `label`."
+        )
+
+
+def _refuse_useless(spec: ModelSpec, found: Found, file: TrainingFile) -> None:
+    if file.rows != found.usable:
+        raise TrainingError(
+            f"{found.usable} rows went into the training set of {spec.name!r}, {file.rows} came out. "
+            "Nothing is trained on it. Please report this with the versions of feast and duckdb."
+        )
+    if spec.task == "classification" and file.lowest == file.highest:
+        raise TrainingError(
+            f"All {file.rows} rows have the label {file.lowest:g}: there is nothing to tell apart. "
+            f"Check the label {spec.label.column!r}, or train on more history."
+        )
+    if not any(file.values.values()):
+        raise TrainingError(
+            f"No feature of {spec.features!r} has a value in any of {file.rows} rows. Are its datasets "
+            f"published from {file.first.isoformat()} to {file.last.isoformat()}?"
+        )

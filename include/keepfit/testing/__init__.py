@@ -1,0 +1,10 @@
+"""For authors of plugins: test classes to inherit from, and small data to run them on.
+
+Belongs here: what any trainer or metric must hold to. Does not belong here: tests of keepfit itself.
+"""
+
+from keepfit.testing.data import classes, values
+from keepfit.testing.metrics import MetricTests
+from keepfit.testing.trainers import TrainerTests
+
+__all__ = ["MetricTests", "TrainerTests", "classes", "values"]

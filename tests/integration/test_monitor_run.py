@@ -1,0 +1,442 @@
+"""A model's weeks under watch: real lake, real registry, real ledger."""
+
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from keepfit import plugins
+from keepfit.backends import model_files
+from keepfit.backends.lake import Lake
+from keepfit.backends.model_registry import ModelRegistry
+from keepfit.backends.version import VersionDetails
+from keepfit.errors import NotReadyError, SchemaError
+from keepfit.ledger import Ledger, Publication, Training, migrate
+from keepfit.pipeline.monitoring import MonitorRun
+from keepfit.pipeline.snapshot import take_snapshot
+from keepfit.spec import Project, Window, load_project
+from keepfit.steps.metrics import log_loss
+
+pytestmark = [
+    # MLflow's own use of SQLAlchemy, and what it says of every dataset and every model.
+    pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:.*(multiple ways|input example)"),
+]
+START = datetime(2013, 1, 1, tzinfo=UTC)
+FEATURES = ("visits", "spent", "city")
+ROWS = 300
+KEEPFIT = "project: shop\n"
+DATASET = """
+name: customers
+source: {type: files, path: "data/*.parquet"}
+columns: {id: int64, asked_at: timestamp, left: bool, country: string}
+key: [id]
+event_time: asked_at
+"""
+MODEL = """
+name: churn
+task: classification
+entities: {dataset: customers, where: "country <> 'xx'"}
+features: churn
+label: {column: left, delay: 2d}
+train: {holdout: 14d, candidates: [{trainer: lightgbm}]}
+evaluate: {objective: log_loss, metrics: [roc_auc, "own_metrics:rows"]}
+monitor:
+  drift: {min_rows: 100}
+  performance: {min_rows: 100}
+  new_rows: 100000
+"""
+
+
+def week(number: int) -> Window:
+    start = START + timedelta(weeks=number)
+    return Window(start, start + timedelta(weeks=1))
+
+
+class Shop:
+    """A project with a model that is live, and the weeks of its customers."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.write("feature_repo/keepfit.yaml", KEEPFIT)
+        self.write("feature_repo/datasets/customers.yaml", DATASET)
+        self.write("feature_repo/models/churn.yaml", MODEL)
+        self.write("plugins/own_metrics.py", "def rows(truth, score):\n    return len(truth)\n")
+        self.at = self.project.locations
+        migrate(self.at.ledger_url)
+        self.lake, self.ledger = Lake(self.at.lake), Ledger(self.at.ledger_url)
+        self.registry = ModelRegistry(self.at.tracking_uri, self.at.artifacts)
+
+    def write(self, name: str, text: str) -> None:
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    @property
+    def project(self) -> Project:
+        return load_project(self.root)
+
+    def customers(self, window: Window, shift: float = 0.0, seed: int = 0) -> pd.DataFrame:
+        chance = np.random.default_rng([seed, int(window.start.timestamp())])
+        visits = chance.normal(shift, 1, ROWS)
+        first = int(window.start.timestamp())
+        return pd.DataFrame(
+            {
+                "id": np.arange(first, first + ROWS),
+                "event_time": pd.date_range(window.start, freq="33min", periods=ROWS, unit="us"),
+                "visits": visits,
+                "spent": chance.normal(shift, 2, ROWS),
+                "city": chance.choice(["Ulm", "Bern", "Graz"], ROWS),
+                "left": chance.random(ROWS) < 1 / (1 + np.exp(-visits)),
+            }
+        )
+
+    def publish(self, table: str, window: Window | None, frame: pd.DataFrame, run: str = "r") -> None:
+        time = "event_time" if table == "predictions__churn" else "asked_at"
+        file = self.root / "file.parquet"
+        pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), file)
+        done = self.lake.publish(table, file, time_column=time, window=window)
+        start, end = (window.start, window.end) if window else (None, None)
+        self.ledger.record_publication(
+            Publication(table, start, end, done.rows, done.digest, done.version, run)
+        )
+
+    def publish_truth(self, window: Window, frame: pd.DataFrame) -> None:
+        truth = frame[["id", "event_time", "left"]].rename(columns={"event_time": "asked_at"})
+        self.publish("customers", window, truth.assign(country="ch"))
+
+    def predict(self, window: Window, frame: pd.DataFrame, version: str = "1") -> None:
+        score = 1 / (1 + np.exp(-frame["visits"]))
+        scored = frame.drop(columns="left").assign(score=score, version=version, role="champion", run_id="p")
+        self.publish("predictions__churn", window, scored)
+
+    def live_week(self, number: int, shift: float = 0.0, version: str = "1") -> pd.DataFrame:
+        frame = self.customers(week(number), shift)
+        self.publish_truth(week(number), frame)
+        self.predict(week(number), frame, version)
+        return frame
+
+    def train(self, as_of: datetime, run: str, holdout: float = 0.6) -> str:
+        rows = pd.concat([self.customers(week(number), seed=1) for number in range(-4, 0)])
+        frame, label = rows[list(FEATURES)], rows["left"].to_numpy(np.float64)
+        task = plugins.TrainingTask(
+            frame, label, "classification", ("city",), {}, 7, 1, "sklearn.linear_model.LogisticRegression"
+        )
+        folder = self.root / f"model_{run}"
+        folder.mkdir()
+        plugins.find("trainers", "sklearn")(task).save(folder)
+        reference = self.root / "reference.parquet"
+        frame.assign(score=1 / (1 + np.exp(-frame["visits"])), label=label).to_parquet(reference)
+        details = VersionDetails(
+            task="classification",
+            features=model_files.read_card(folder).coding.features,
+            files=model_files.digests(folder),
+            reference_sha256=model_files.sha256(reference),
+            metrics={"log_loss": holdout, "roc_auc": 0.7},
+            tags={"keepfit.run_id": run, "keepfit.as_of": as_of.isoformat()},
+        )
+        version = self.registry.register(
+            "churn", folder, details, reference=reference, training_set=reference, digest="0" * 64
+        )
+        self.registry.set_champion("churn", version)
+        self.ledger.record_training(Training(run, "churn", None, as_of, version, "pass", (), {}))
+        return version
+
+    def run(self, number: int, run_id: str = "") -> MonitorRun:
+        name = run_id or f"week{number}"
+        return MonitorRun(
+            take_snapshot(self.project, "churn__monitor", name, model="churn", window=week(number))
+        )
+
+    def monitor(self, number: int, run_id: str = "") -> dict[str, Any]:
+        run = self.run(number, run_id)
+        run.join_labels()
+        run.measure()
+        run.detect_drift()
+        return run.decide()
+
+
+@pytest.fixture(scope="module")
+def registered(tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    """One registry with version 1 live, since making MLflow's tables takes seconds."""
+    shop = Shop(tmp_path_factory.mktemp("shop"))
+    shop.registry.initialise()
+    shop.train(START, "first")
+    return shop
+
+
+@pytest.fixture
+def shop(registered: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
+    monkeypatch.setenv("KEEPFIT_TRACKING_URI", registered.at.tracking_uri)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    return Shop(tmp_path)
+
+
+def test_a_calm_week_is_kept_and_the_ledger_says_why(shop: Shop) -> None:
+    shop.live_week(0)
+    shop.live_week(1)
+    done = shop.monitor(1)
+    assert (done["verdict"], done["trigger"], done["run_id"]) == ("keep", "none", None)
+    assert done["reason"].endswith(
+        "labelled rows is within 10 % of the holdout's 0.6000; "
+        "0 of 3 columns drifted (share 0.00 < 0.50); the champion's data is 14 d old; "
+        "0 new labelled rows < 100,000"
+    )
+    stored = shop.ledger.decisions("churn")[0]
+    assert (stored.key, stored.window, stored.decided_by) == (done["key"], week(1), "week1")
+    assert stored.evidence["champion"] == "1"
+    assert set(stored.evidence["drift"]["scores"]) == set(FEATURES)
+
+
+def test_drift_asks_once_for_a_training_with_its_run_id_and_conf(shop: Shop) -> None:
+    shop.live_week(0)
+    shop.live_week(1, shift=3.0)
+    done = shop.monitor(1)
+    assert (done["verdict"], done["trigger"]) == ("retrain", "drift")
+    assert done["run_id"].startswith("decision__20130108T000000Z_20130115T000000Z__")
+    assert done["conf"] == {
+        "as_of": "2013-01-15T00:00:00+00:00",
+        "reason": done["reason"],
+        "decision": done["key"],
+    }
+    assert shop.monitor(1) == done
+    assert shop.monitor(1, "by hand") == done
+    assert len(shop.ledger.decisions("churn")) == 1
+
+
+def test_a_second_week_of_drift_waits_for_the_cool_down(shop: Shop) -> None:
+    shop.write("feature_repo/models/churn.yaml", MODEL + "  cooldown: 8d\n")
+    shop.live_week(0)
+    shop.live_week(1, shift=3.0)
+    shop.live_week(2, shift=3.0)
+    assert shop.monitor(1)["verdict"] == "retrain"
+    done = shop.monitor(2)
+    assert (done["verdict"], done["trigger"]) == ("keep", "drift")
+    assert done["reason"].startswith("cool-down of 8 d: the window ending 2013-01-15 asked for a training")
+
+
+def test_decay_is_measured_as_by_hand_on_the_rows_whose_labels_are_known(shop: Shop) -> None:
+    frames = [shop.customers(week(number)) for number in (0, 1)]
+    for number, frame in enumerate(frames):
+        frame["left"] = ~frame["left"]
+        shop.publish_truth(week(number), frame)
+        shop.predict(week(number), frame)
+    done = shop.monitor(1)
+    both = pd.concat(frames)
+    delay = timedelta(days=2)
+    known = both[(both["event_time"] >= week(1).start - delay) & (both["event_time"] < week(1).end - delay)]
+    by_hand = log_loss(known["left"].to_numpy(np.float64), (1 / (1 + np.exp(-known["visits"]))).to_numpy())
+    assert (done["verdict"], done["trigger"]) == ("retrain", "performance")
+    assert f"log_loss {by_hand:.4f} on {len(known)} labelled rows is" in done["reason"]
+
+
+def test_metrics_of_the_projects_own_are_measured_and_undefined_ones_are_null(shop: Shop) -> None:
+    frame = shop.customers(week(0)).assign(left=True)
+    shop.publish_truth(week(0), frame)
+    shop.predict(week(0), frame)
+    run = shop.run(0)
+    joined, measured = run.join_labels(), run.measure()
+    only = measured["versions"]["1"]
+    assert (only["own_metrics:rows"], only["roc_auc"]) == (joined["labelled"], None)
+    assert measured["signal"]["reason"] == (
+        f"all {joined['labelled']} labelled rows of version 1 have the label 1"
+    )
+
+
+def test_rows_of_another_version_do_not_speak_for_the_champion(shop: Shop) -> None:
+    shop.live_week(0, version="7")
+    shop.live_week(1, version="7")
+    done = shop.monitor(1)
+    assert "log_loss not judged: 0 labelled rows of version 1, 100 needed" in done["reason"]
+    assert "7" in shop.ledger.decisions("churn")[0].evidence["performance"]["versions"]
+
+
+def test_a_column_that_vanished_upstream_blocks(shop: Shop) -> None:
+    frame = shop.customers(week(0))
+    shop.publish_truth(week(0), frame)
+    shop.predict(week(0), frame.drop(columns="spent"))
+    done = shop.monitor(0)
+    assert (done["verdict"], done["run_id"]) == ("blocked", None)
+    assert done["reason"] == "broken data is never trained on: spent is not among the predictions"
+
+
+def test_a_column_another_version_did_not_need_is_no_fault(shop: Shop) -> None:
+    frame = shop.customers(week(0))
+    shop.publish_truth(week(0), frame)
+    shop.predict(week(0), frame.drop(columns="spent"), version="7")
+    assert "0 of 2 columns drifted" in shop.monitor(0)["reason"]
+
+
+def test_a_column_that_went_missing_blocks_though_drift_would_ignore_it(shop: Shop) -> None:
+    frame = shop.customers(week(0), shift=3.0)
+    frame.loc[frame.index % 10 != 0, "spent"] = np.nan
+    shop.publish_truth(week(0), frame)
+    shop.predict(week(0), frame)
+    done = shop.monitor(0)
+    assert done["verdict"] == "blocked"
+    assert done["reason"].endswith("spent is missing in 90% of the rows (0% in training)")
+
+
+def test_an_empty_window_is_insufficient(shop: Shop) -> None:
+    frame = shop.customers(week(0))
+    shop.publish_truth(week(0), frame)
+    shop.predict(week(0), frame.head(0))
+    done = shop.monitor(0)
+    assert (done["verdict"], done["reason"]) == ("insufficient", "the window holds no predictions")
+
+
+def test_new_labelled_rows_are_counted_from_the_last_training_on(shop: Shop) -> None:
+    shop.write("feature_repo/models/churn.yaml", MODEL.replace("100000", "400"))
+    shop.ledger.record_training(Training("first", "churn", None, START, "1", "pass", (), {}))
+    shop.ledger.record_training(Training("died", "churn", None, week(1).start, None, "error", (), {}))
+    shop.live_week(0)
+    shop.live_week(1)
+    run = shop.run(1)
+    delay = timedelta(days=2)
+    expected = sum(
+        int((each["event_time"] < week(1).end - delay).sum())
+        for each in (shop.customers(week(0)), shop.customers(week(1)))
+    )
+    assert run.join_labels()["new_rows"] == expected
+    assert shop.monitor(1)["trigger"] == "new_rows"
+
+
+def test_a_week_before_the_first_champion_says_what_to_do(tmp_path: Path) -> None:
+    shop = Shop(tmp_path)
+    shop.registry.initialise()
+    shop.live_week(0)
+    done = shop.monitor(0)
+    assert (done["verdict"], done["reason"]) == (
+        "insufficient",
+        "no champion yet: run churn__train",
+    )
+    assert shop.run(0, "other").draw_drift() == {"report": None}
+
+
+def test_a_new_champion_ends_the_alarm_and_the_run_keeps_to_the_one_it_found(tmp_path: Path) -> None:
+    shop = Shop(tmp_path)
+    shop.registry.initialise()
+    shop.train(START, "first")
+    shop.live_week(0, shift=3.0)
+    shop.run(0).join_labels()
+    shop.run(0).measure()
+    shop.train(week(0).end, "second")
+    shop.run(0).detect_drift()
+    done = shop.run(0).decide()
+    assert done["verdict"] == "retrain"
+    assert shop.ledger.decisions("churn")[0].evidence["champion"] == "1"
+    late = shop.monitor(0, "late")
+    assert late["reason"] == done["reason"]
+    shop.write("feature_repo/models/churn.yaml", MODEL + "  cooldown: 0d\n")
+    other_policy = shop.monitor(0, "other policy")
+    assert other_policy["verdict"] == "keep"
+    assert "the champion was trained as of 2013-01-08 00:00" in other_policy["reason"]
+
+
+def test_each_step_says_which_one_has_to_run_before(shop: Shop) -> None:
+    shop.live_week(0)
+    with pytest.raises(NotReadyError, match="the step 'join_labels' has not finished"):
+        shop.run(0).measure()
+    with pytest.raises(NotReadyError, match="the step 'join_labels' has not finished"):
+        shop.run(0).decide()
+
+
+def test_drift_is_told_without_the_other_steps(shop: Shop) -> None:
+    shop.live_week(0, shift=3.0)
+    found = shop.run(0).detect_drift()
+    assert (found["drifted"], found["drifted_columns"]) == (True, ["visits", "spent"])
+
+
+def test_the_report_is_drawn_beside_the_decision(shop: Shop) -> None:
+    shop.live_week(0, shift=3.0)
+    page = Path(shop.run(0).draw_drift()["report"])
+    assert page.name == "drift_report.html"
+    assert "visits" in page.read_text()
+
+
+def test_a_window_waits_for_its_predictions_and_its_labels(shop: Shop) -> None:
+    assert shop.run(1).wait_for() == ("predictions__churn", "customers")
+    frame = shop.customers(week(1))
+    shop.predict(week(1), frame)
+    assert shop.run(1).wait_for() == ("customers",)
+    shop.publish_truth(week(1), frame)
+    assert shop.run(1).wait_for() == (), "nothing is waited for that lies before the first label"
+    shop.publish_truth(week(-1), shop.customers(week(-1)))
+    assert shop.run(1).wait_for() == ("customers",), "now week 0 is a gap"
+
+
+def test_labels_are_those_known_at_the_end_of_the_window(shop: Shop) -> None:
+    """Late, empty, duplicate and revised labels against brute force."""
+    frame = shop.customers(week(0))
+    shop.predict(week(0), pd.concat([frame, frame.head(3)]))
+    in_time = frame[frame["event_time"] < week(0).end - timedelta(days=2)]
+    truth = frame[["id", "event_time", "left"]].rename(columns={"event_time": "asked_at"})
+    truth = truth.assign(left=truth["left"].astype("boolean"), country="ch").iloc[2:]
+    truth.loc[truth.index[:4], "left"] = pd.NA
+    revised = truth.iloc[10:20].assign(asked_at=week(5).start, left=~truth["left"].iloc[10:20])
+    newer = in_time.tail(2)[["id", "left"]].assign(asked_at=week(0).end, country="ch")
+    newer["left"] = ~newer["left"]
+    shop.publish("customers", None, pd.concat([truth, newer, revised]))
+    run = shop.run(0)
+    joined = run.join_labels()
+    assert joined == {
+        "predictions": len(in_time),
+        "labelled": len(in_time) - 6,
+        "null": 4,
+        "late": 2,
+        "maturity": (len(in_time) - 6) / len(in_time),
+        "new_rows": 0,
+    }
+    stored = pd.read_parquet(run.folder.file("labelled.parquet")).set_index("id")
+    expected = in_time.set_index("id")["left"].iloc[6:].astype(float)
+    expected.iloc[-2:] = 1 - expected.iloc[-2:]
+    pd.testing.assert_series_equal(stored["label"], expected, check_names=False)
+
+
+def test_every_prediction_is_measured_in_exactly_one_window(shop: Shop) -> None:
+    for number in range(3):
+        shop.live_week(number)
+    ids: list[int] = []
+    for number in range(3):
+        run = shop.run(number)
+        run.join_labels()
+        ids += list(pd.read_parquet(run.folder.file("labelled.parquet"))["id"])
+    everyone = pd.concat([shop.customers(week(number)) for number in range(3)])
+    known = everyone[everyone["event_time"] < week(2).end - timedelta(days=2)]
+    assert ids == list(known["id"])
+
+
+def test_labels_of_another_dataset_are_waited_for_until_the_window_ends(shop: Shop) -> None:
+    shop.write("feature_repo/datasets/leavers.yaml", DATASET.replace("customers", "leavers"))
+    shop.write(
+        "feature_repo/models/churn.yaml",
+        MODEL.replace("column: left", "column: left, dataset: leavers").replace("100000", "100"),
+    )
+    shop.ledger.record_training(Training("first", "churn", None, week(0).end, "1", "pass", (), {}))
+    frames = [shop.customers(week(number)) for number in (0, 1)]
+    for number, frame in enumerate(frames):
+        shop.predict(week(number), frame)
+    known = pd.concat(frames).assign(asked_at=lambda each: each["event_time"] + timedelta(days=2))
+    for number in (0, 1):
+        within = known["asked_at"].between(week(number).start, week(number).end, inclusive="left")
+        assert shop.run(1).wait_for() == ("leavers",)
+        shop.publish("leavers", week(number), known.loc[within, ["id", "asked_at", "left"]])
+    assert shop.run(1).wait_for() == ()
+    joined = shop.run(1).join_labels()
+    assert joined["new_rows"] == joined["labelled"] == joined["predictions"] > 200
+    assert shop.monitor(1)["trigger"] == "new_rows"
+
+
+def test_a_label_column_that_is_not_published_is_named(shop: Shop) -> None:
+    frame = shop.customers(week(0))
+    shop.predict(week(0), frame)
+    bare = frame[["id", "event_time"]].rename(columns={"event_time": "asked_at"})
+    shop.publish("customers", week(0), bare)
+    with pytest.raises(SchemaError, match="its dataset is published without left"):
+        shop.run(0).join_labels()

@@ -1,0 +1,396 @@
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from keepfit.cli.app import app
+from keepfit.cli.starter_data import orders_csv
+from keepfit.ledger import Decision, Deployment, Ledger, Publication
+from keepfit.spec import Window, load_project
+from keepfit.spec.schema import json_schema
+
+# MLflow uses an option that SQLAlchemy has given up, and warns when it is first imported.
+pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
+
+
+def keepfit(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def starter(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `keepfit new` writes; not to be changed by a test."""
+    folder = tmp_path_factory.mktemp("new") / "shop"
+    assert keepfit("new", folder).exit_code == 0
+    return folder
+
+
+@pytest.fixture
+def shop(starter: Path, tmp_path: Path) -> Path:
+    """A copy of the starter, on SQLite, to be changed."""
+
+    folder = shutil.copytree(starter, tmp_path / "shop")
+    edit(folder, "keepfit.yaml", "database: embedded", "database: sqlite")
+    return folder
+
+
+def edit(root: Path, file: str, old: str, new: str) -> None:
+    path = root / "feature_repo" / file
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def test_the_command_is_installed_and_lists_what_it_can_do() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "keepfit", "--help"], capture_output=True, text=True, check=True
+    )
+    for command in (
+        "new",
+        "check",
+        "schema",
+        "list",
+        "run",
+        "decisions",
+        "history",
+        "up",
+        "status",
+        "down",
+        "env",
+    ):
+        assert f" {command} " in done.stdout
+
+
+def test_an_unknown_command_or_option_is_a_usage_error() -> None:
+    assert keepfit("cheque").exit_code == 2
+    assert keepfit("check", "--features-please").exit_code == 2
+
+
+def test_a_new_project_is_sound_to_the_last_reference(starter: Path) -> None:
+    checked = keepfit("check", "--root", starter)
+    assert checked.output == "No problems (datasets: 1, models: 1).\n"
+    assert checked.exit_code == 0
+
+
+def test_a_new_project_holds_its_own_name_and_data(starter: Path) -> None:
+    assert load_project(starter).spec.project == "shop"
+    assert (starter / "data/orders.csv").read_text() == orders_csv()
+    assert (starter / "feature_repo/.schemas/model.json").exists()
+    assert (starter / ".airflowignore").exists()
+    assert not any("PROJECT_NAME" in path.read_text() for path in starter.rglob("*.yaml"))
+
+
+def test_the_change_is_in_the_data_from_the_first_of_may() -> None:
+    rows = [line.split(",") for line in orders_csv().splitlines()[1:]]
+    before = [row for row in rows if row[1] < "2024-05-01"]
+    after = [row for row in rows if row[1] >= "2024-05-01"]
+    assert (len(before), len(after)) == (121 * 60, 61 * 60)
+
+    def share(of: list[list[str]], column: int, value: str) -> float:
+        return sum(row[column] == value for row in of) / len(of)
+
+    assert share(after, 2, "clothes") > share(before, 2, "clothes") + 0.2
+    assert share(after, 7, "1") > share(before, 7, "1") + 0.2
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"), [("My Shop!", "my_shop"), ("2024", "project_2024"), ("Übung-1", "bung_1")]
+)
+def test_a_projects_name_is_made_from_the_folders(tmp_path: Path, folder: str, name: str) -> None:
+    assert keepfit("new", tmp_path / folder).exit_code == 0
+    assert load_project(tmp_path / folder).spec.project == name
+
+
+def test_nothing_is_written_over(shop: Path) -> None:
+    refused = keepfit("new", shop)
+    assert refused.exit_code == 1
+    assert refused.stderr == f"{shop} exists and is not an empty folder. Name another one.\n"
+
+
+def test_check_tells_all_problems_with_their_lines_and_ends_with_1(shop: Path) -> None:
+    edit(shop, "models/returns.yaml", "features: orders", "featuers: orders")
+    edit(shop, "datasets/orders.yaml", "price: float64", "price: money")
+    checked = keepfit("check", "--root", shop)
+    assert checked.exit_code == 1
+    assert "models/returns.yaml: featuers: unknown field. Did you mean 'features'? (line 7)" in checked.stdout
+    assert "datasets/orders.yaml: columns.price: needs one of string, int64" in checked.stdout
+    assert checked.stderr == f"3 problems in {shop}\n"
+
+
+def test_check_looks_up_every_plugin_that_a_spec_names(shop: Path) -> None:
+    edit(shop, "models/returns.yaml", "trainer: lightgbm", "trainer: lightgmb")
+    edit(shop, "models/returns.yaml", "cost_of_returns]", "cost_of_return]")
+    edit(shop, "models/returns.yaml", "objective: log_loss", "objective: logloss")
+    edit(shop, "datasets/orders.yaml", "type: files", "type: plugin")
+    edit(shop, "datasets/orders.yaml", "path: data/orders.csv", "name: shop_source:rows")
+    found = keepfit("check", "--no-features", "--root", shop).stdout.splitlines()
+    assert len(found) == 4
+    assert found[0].startswith("datasets/orders.yaml: source.name: The plugin 'shop_source:rows'")
+    assert found[1].startswith("models/returns.yaml: train.candidates[0].trainer: No plugin 'lightgmb'")
+    assert found[2].startswith(
+        "models/returns.yaml: evaluate.objective: No plugin 'logloss' in 'keepfit.metrics'."
+    )
+    assert "Did you mean 'log_loss'?" in found[2]
+    assert "evaluate.metrics[2]: The plugin 'shop_metrics:cost_of_return'" in found[3]
+
+
+def test_check_knows_the_expectations_of_great_expectations(shop: Path) -> None:
+    edit(shop, "expectations/orders.yaml", "values_to_be_unique", "values_to_be_uniqe")
+    edit(shop, "expectations/orders.yaml", "min_value: 0", "least: 0")
+    checked = keepfit("check", "--no-features", "--root", shop)
+    assert checked.exit_code == 1
+    first, second = checked.stdout.splitlines()
+    assert first == (
+        "expectations/orders.yaml: expectations[0]: no expectation is named "
+        "'expect_column_values_to_be_uniqe'. Did you mean 'expect_column_values_to_be_unique'?"
+    )
+    assert second.startswith(
+        "expectations/orders.yaml: expectations[2]: expect_column_values_to_be_between does not take"
+    )
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "told"),
+    [
+        (
+            "models/returns.yaml",
+            "features: orders",
+            "features: order",
+            "models/returns.yaml: features: No feature service is named 'order'. Did you mean 'orders'?",
+        ),
+        (
+            "features.py",
+            'Field(name="items", dtype=Int64)',
+            'Field(name="returned", dtype=Int64)',
+            "models/returns.yaml: label.column: 'returned' is also a feature of 'orders', which would",
+        ),
+        (
+            "features.py",
+            'join_keys=["order_id"]',
+            'join_keys=["customer_id"]',
+            "models/returns.yaml: entities.columns: lacks 'customer_id', which the feature service",
+        ),
+        (
+            "models/returns.yaml",
+            "share: 0.4,",
+            "share: 0.4, columns: [prize],",
+            "models/returns.yaml: monitor.drift.columns: 'orders' has no feature 'prize'. Did you mean",
+        ),
+        (
+            "datasets/orders.yaml",
+            "[order_facts]",
+            "[order_fact]",
+            "datasets/orders.yaml: feature_views: no feature view is named 'order_fact'. Did you mean",
+        ),
+        (
+            "features.py",
+            "order = Entity(",
+            "order = Entiti(",
+            "features.py: ",
+        ),
+    ],
+)
+def test_check_holds_the_models_against_the_features(
+    shop: Path, file: str, old: str, new: str, told: str
+) -> None:
+    edit(shop, file, old, new)
+    checked = keepfit("check", "--root", shop)
+    assert checked.exit_code == 1
+    assert checked.stdout.startswith(told)
+    assert not (shop / ".keepfit").exists()  # A check registers nothing.
+
+
+def test_a_project_is_found_from_any_folder_in_it(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(shop / "feature_repo" / "models")
+    assert keepfit("check", "--no-features").exit_code == 0
+    assert keepfit("check", "--no-features", "--root", shop / "feature_repo").exit_code == 0
+
+
+def test_outside_a_project_the_way_in_is_told_without_a_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    refused = keepfit("list")
+    assert refused.exit_code == 1
+    assert refused.stdout == ""
+    assert refused.stderr == (
+        f"Neither {tmp_path} nor a folder above it holds a feature_repo/. "
+        "Go to a project, name it with --root, or begin one with `keepfit new DIR`.\n"
+    )
+
+
+def test_schema_prints_one_kind_or_writes_all(shop: Path) -> None:
+    assert json.loads(keepfit("schema", "dataset").stdout) == json_schema("dataset")
+    assert set(json.loads(keepfit("schema").stdout)) == {"dataset", "model", "project"}
+    assert keepfit("schema", "notebook").exit_code == 2
+    written = keepfit("schema", "--write", "--root", shop).stdout
+    assert written.splitlines() == [
+        f"feature_repo/.schemas/{kind}.json" for kind in ("dataset", "model", "project")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["orders", "--from", "2024-02-01", "--to", "2024-01-01"], "its end must be later than its start"),
+        (["orders", "--from", "2024-01-01", "--to", "2999-01-01"], "The window ends at 2999"),
+        (["orders", "--from", "2024-01-01", "--to", "2999-01-01"], "which is in the future"),
+        (["orders", "--from", "May", "--to", "2024-01-01"], "start is 'May', which is no ISO 8601 time."),
+        (["returns", "--as-of", "2999-01-01"], "--as-of is 2999-01-01, which is in the future"),
+        (["returns", "--as-of", "soon"], "--as-of is 'soon', which is no ISO 8601 time."),
+        (
+            ["order"],
+            "No dataset or model is named 'order'. Did you mean 'orders'? There are: orders, returns.",
+        ),
+    ],
+)
+def test_a_run_that_cannot_be_is_refused_before_anything_is_written(
+    shop: Path, arguments: list[str], told: str
+) -> None:
+    refused = keepfit("run", *arguments, "--root", shop)
+    assert refused.exit_code == 1
+    assert told in refused.stderr
+    assert not (shop / ".keepfit").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["orders"], "--from and --to is missing: to ingest needs a window."),
+        (["orders", "--from", "2024-01-01"], "--to is missing"),
+        (["returns", "--step", "predict"], "to predict needs a window."),
+        (["returns", "--step", "deploy"], "'deploy' is not one of"),
+        (["returns", "--version", "3"], "--version has no meaning here: this would train."),
+        (["orders", "--as-of", "2024-01-01"], "--as-of has no meaning here: this would ingest."),
+        (["returns", "--promotion", "maybe"], "'maybe' is not one of"),
+    ],
+)
+def test_options_that_do_not_go_together_are_usage_errors(
+    shop: Path, arguments: list[str], told: str
+) -> None:
+    refused = keepfit("run", *arguments, "--root", shop)
+    assert refused.exit_code == 2
+    assert told in " ".join(refused.stderr.replace("│", " ").split())
+
+
+def test_a_broken_file_is_told_by_the_run_that_needs_it(shop: Path) -> None:
+    edit(shop, "models/returns.yaml", "features: orders", "featuers: orders")
+    refused = keepfit("run", "returns", "--root", shop)
+    assert refused.exit_code == 1
+    assert "models/returns.yaml: featuers: unknown field. Did you mean 'features'?" in refused.stderr
+
+
+@pytest.fixture
+def lived(shop: Path) -> Path:
+    """A shop whose ledger has something to tell."""
+    assert keepfit("list", "--root", shop).exit_code == 0  # Makes the ledger.
+    ledger = Ledger(load_project(shop).locations.ledger_url)
+    window = Window.parse("2024-04-01", "2024-04-08")
+    ledger.record_publication(Publication("orders", window.start, window.end, 420, "d", 1, "run"))
+    ledger.decide(
+        Decision(
+            "k",
+            "returns",
+            "p",
+            window.start,
+            window.end,
+            "keep",
+            "none",
+            "0 of 5 columns drifted",
+            {},
+            None,
+            "me",
+        )
+    )
+    ledger.record_deployment(
+        Deployment("returns", "champion", None, "1", "returns__train", "the first", None, "run")
+    )
+    return shop
+
+
+def test_list_shows_how_far_everything_is(lived: Path) -> None:
+    lines = [line.split() for line in keepfit("list", "--root", lived).stdout.splitlines()]
+    assert lines[1] == ["orders", "-", "2024-04-08", "00:00"]
+    assert lines[4] == [
+        "returns",
+        "classification",
+        "orders",
+        "version",
+        "1",
+        "-",
+        "keep,",
+        "2024-04-08",
+        "00:00",
+    ]
+
+
+def test_list_says_what_it_leaves_out(shop: Path) -> None:
+    edit(shop, "models/returns.yaml", "features: orders", "featuers: orders")
+    assert (
+        "models/returns.yaml has problems and is left out: see `keepfit check`."
+        in keepfit("list", "--root", shop).stderr
+    )
+
+
+def test_decisions_and_history_give_reasons(lived: Path) -> None:
+    assert keepfit("decisions", "returns", "--root", lived).stdout.splitlines() == [
+        "WINDOW END        VERDICT  TRIGGER  TRAINING  REASON",
+        "2024-04-08 00:00  keep     none     -         0 of 5 columns drifted",
+    ]
+    head, move = keepfit("history", "returns", "--root", lived).stdout.splitlines()
+    assert head.split() == ["SINCE", "FROM", "TO", "WHO", "WHY"]
+    assert move.split()[2:] == ["-", "1", "returns__train", "the", "first"]
+    assert (
+        "No model is named 'return'. Did you mean 'returns'?"
+        in keepfit("decisions", "return", "--root", lived).stderr
+    )
+
+
+def test_env_makes_another_shell_find_the_stores(shop: Path) -> None:
+    lines = keepfit("env", "--root", shop).stdout.splitlines()
+    assert f"export KEEPFIT_HOME={shop}/.keepfit" in lines
+    assert f"export KEEPFIT_LEDGER_URL=sqlite:///{shop}/.keepfit/ledger.db" in lines
+    assert all(line.startswith("export KEEPFIT_") for line in lines)
+
+
+def test_status_of_what_was_never_started_is_stopped_and_ends_with_1(shop: Path) -> None:
+    looked = keepfit("status", "--root", shop)
+    assert (looked.stdout, looked.exit_code) == ("stopped\n", 1)
+
+
+@pytest.mark.slow
+def test_the_loop_closes_without_airflow(shop: Path) -> None:
+    def run(*arguments: str) -> str:
+        done = keepfit("run", *arguments, "--root", shop)
+        assert done.exit_code == 0, done.output
+        return done.stdout
+
+    change = ("--from", "2024-05-01", "--to", "2024-05-08")
+    refused = keepfit("run", "returns", "--step", "predict", *change, "--root", shop)
+    assert "Not published for 20240501T000000Z_20240508T000000Z yet: orders." in refused.stderr
+
+    ingested = run("orders", "--from", "2024-01-01", "--to", "2024-05-01")
+    assert [line.split()[0] for line in ingested.splitlines()[1:]] == [
+        "extract", "check_schema", "validate", "transform", "publish", "materialize",
+    ]  # fmt: skip
+    assert "verify" in run("returns", "--as-of", "2024-05-01", "--reason", "the first")
+    run("orders", *change)
+    assert "rows=420" in run("returns", "--step", "predict", *change)
+
+    watched = run("returns", "--step", "monitor", *change)
+    assert "verdict=retrain, trigger=drift" in watched
+    assert (
+        "returns: train as of 2024-05-08T00:00:00+00:00 (run decision__20240501T000000Z_20240508T000000Z"
+        in watched
+    )
+
+    again = run("returns", "--step", "monitor", *change)
+    assert "The training that this asks for is done already (run decision__" in again
+    ledger = Ledger(load_project(shop).locations.ledger_url)
+    assert len(ledger.decisions("returns")) == 1
+    assert len(ledger.trainings("returns")) == 2
+    assert "the first" in keepfit("history", "returns", "--root", shop).stdout
