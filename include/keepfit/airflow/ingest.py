@@ -1,0 +1,51 @@
+"""`<dataset>__ingest`: a window of rows, from its source to the lake and the online store."""
+
+from typing import Any
+
+from airflow.sdk import DAG, CronDataIntervalTimetable, PartitionedAssetTimetable
+
+from keepfit.airflow import tasks
+from keepfit.airflow.assets import dataset_asset
+from keepfit.airflow.dag import new_dag, pool
+from keepfit.airflow.docs import dataset_doc
+from keepfit.airflow.params import ingest_params
+from keepfit.airflow.sensors import DatasetSensor
+from keepfit.spec import DatasetSpec, Project
+
+
+def ingest_dag(project: Project, spec: DatasetSpec) -> DAG:
+    """Build a dataset's DAG."""
+    with new_dag(
+        project,
+        spec.name,
+        "ingest",
+        doc=dataset_doc(project, spec),
+        description=spec.description,
+        schedule=_schedule(spec),
+        params=ingest_params(),
+        retries=spec.retries,
+        timeout=spec.timeout,
+        start=spec.start,
+        catchup=spec.catchup,
+    ) as dag:
+        started = tasks.snapshot(str(project.root), dataset=spec.name)
+        rows = tasks.transform(_computed(started) if spec.inputs else _extracted(started))
+        published = tasks.publish.override(outlets=[dataset_asset(spec.name)])(rows)
+        if spec.feature_views:
+            tasks.materialize.override(pool=pool("keepfit_features"))(published)
+    return dag
+
+
+def _extracted(started: Any) -> Any:
+    return tasks.validate(tasks.check_schema(tasks.extract(started)))
+
+
+def _computed(started: Any) -> Any:
+    """Fix the inputs' versions; the transform validates the rows it computes."""
+    return tasks.extract(DatasetSensor(task_id="wait_for_inputs", started=started).output)
+
+
+def _schedule(spec: DatasetSpec) -> Any:
+    if spec.inputs:
+        return PartitionedAssetTimetable(assets=dataset_asset(spec.inputs[0]))
+    return CronDataIntervalTimetable(spec.schedule, timezone="UTC") if spec.schedule else None

@@ -1,0 +1,53 @@
+"""The typed trigger form of each DAG: Airflow answers 400 to a value of the wrong type or range."""
+
+from airflow.sdk import Param
+
+from keepfit.spec import ModelSpec
+
+
+def window_params() -> dict[str, Param]:
+    """Ask for a window, both ends or neither."""
+    return {
+        "window_start": _moment(
+            "The window's start, included. Empty: what the schedule or the partition says."
+        ),
+        "window_end": _moment("The window's end, excluded."),
+    }
+
+
+def ingest_params() -> dict[str, Param]:
+    """Ask for what an ingest takes."""
+    again = Param(
+        False, type="boolean", description="Read and replace all that is published, not this window alone."
+    )
+    return window_params() | {"full_refresh": again}
+
+
+def train_params(spec: ModelSpec) -> dict[str, Param]:
+    """Ask for what a training takes."""
+    return {
+        "as_of": _moment("Train as if it were this moment. Empty: the end of the data published so far."),
+        "reason": _text("Why this training is wanted; kept with the version."),
+        "promotion": Param(
+            spec.promotion,
+            enum=["auto", "never"],
+            description="Whether a challenger that passes its gate becomes champion by itself.",
+        ),
+        "decision": _text("The key of the ledger's decision that asks for it. Filled in by the monitor."),
+    }
+
+
+def predict_params() -> dict[str, Param]:
+    """Ask for what a batch prediction takes."""
+    version = Param(
+        None, type=["null", "string"], pattern=r"^[1-9]\d*$", description="A version. Empty: the champion."
+    )
+    return window_params() | {"version": version}
+
+
+def _moment(description: str) -> Param:
+    return Param(None, type=["null", "string"], format="date-time", description=description)
+
+
+def _text(description: str) -> Param:
+    return Param(None, type=["null", "string"], description=description)

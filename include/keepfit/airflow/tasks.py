@@ -1,0 +1,213 @@
+"""The public blocks: one task for each step of a run. They unpack, call and hand on; no logic lives here.
+
+A run's tasks hand on its folder and the step's small result; everything else stays in the folder.
+The pipeline is imported inside the tasks, since DAG files are parsed through this module.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import get_current_context, task
+from airflow.sdk.exceptions import AirflowSkipException
+
+from keepfit.airflow.assets import announce, dataset_asset, predictions_asset
+from keepfit.airflow.conf import Trigger
+
+if TYPE_CHECKING:
+    from keepfit.pipeline.ingest import IngestRun
+    from keepfit.pipeline.monitoring import MonitorRun
+    from keepfit.pipeline.prediction import PredictionRun
+    from keepfit.pipeline.snapshot import Snapshot
+    from keepfit.pipeline.training import TrainingRun
+
+Handoff = dict[str, Any]
+"""A run's folder and the last step's result."""
+
+
+@task(multiple_outputs=False)
+def snapshot(
+    root: str, *, dataset: str | None = None, model: str | None = None, windowed: bool = True
+) -> Handoff:
+    """Check what started the run and fix its specs; every later task reads only this."""
+    from keepfit.pipeline.as_of import with_as_of
+    from keepfit.pipeline.snapshot import take_snapshot
+    from keepfit.spec import load_project
+
+    trigger, now = Trigger.of(get_current_context()), datetime.now(UTC)
+    window = trigger.past_window(now) if windowed else None
+    settings, project = trigger.settings(now), load_project(Path(root))
+    taken = take_snapshot(
+        project,
+        trigger.dag_id,
+        trigger.run_id,
+        dataset=dataset,
+        model=model,
+        window=window,
+        settings=with_as_of(settings, project, model),
+    )
+    return {"folder": str(taken.folder.path), "window": window.key if window else None, **taken.settings}
+
+
+@task(multiple_outputs=False)
+def extract(run: Handoff) -> Handoff:
+    """Read the window's rows from the source."""
+    return _hand_on(run, _ingest(run).extract())
+
+
+@task(multiple_outputs=False)
+def check_schema(run: Handoff) -> Handoff:
+    """Check that the rows have the declared columns and types."""
+    return _hand_on(run, _ingest(run).check_schema())
+
+
+@task(multiple_outputs=False)
+def validate(run: Handoff) -> Handoff:
+    """Hold the rows against the suite; a critical failure stops the window, and nothing is published."""
+    return _hand_on(run, _ingest(run).validate())
+
+
+@task(multiple_outputs=False)
+def transform(run: Handoff) -> Handoff:
+    """Compute the published rows by the dataset's SQL."""
+    return _hand_on(run, _ingest(run).transform())
+
+
+@task(multiple_outputs=False)
+def publish(run: Handoff) -> Handoff:
+    """Replace the window in the lake, and wake what depends on it."""
+    result = _ingest(run).publish()
+    announce(dataset_asset(_snapshot(run).the_dataset.name), result["window"], result)
+    return _hand_on(run, result)
+
+
+@task(multiple_outputs=False)
+def materialize(run: Handoff) -> Handoff:
+    """Bring the window's features into the online store."""
+    return _hand_on(run, _ingest(run).materialize())
+
+
+@task(multiple_outputs=False)
+def build_training_set(run: Handoff) -> list[Handoff]:
+    """Join labels and features as they were known; hand on one piece of work for each candidate."""
+    built = _training(run).build_training_set()
+    candidates = _snapshot(run).the_model.train.candidates
+    return [
+        _hand_on(run, {"rows": built["rows"], "index": index, "trainer": candidate.trainer})
+        for index, candidate in enumerate(candidates)
+    ]
+
+
+@task(multiple_outputs=False, map_index_template="{{ task.op_kwargs['run']['trainer'] }}")
+def train(run: Handoff) -> Handoff:
+    """Train one candidate."""
+    return _hand_on(run, _training(run).train(run["index"]))
+
+
+@task(multiple_outputs=False)
+def evaluate(runs: Sequence[Handoff]) -> Handoff:
+    """Score the candidates and the champion on the same holdout."""
+    return _hand_on(runs[0], _training(runs[0]).evaluate())
+
+
+@task(multiple_outputs=False)
+def gate(run: Handoff) -> Handoff:
+    """Judge the challenger against the champion."""
+    return _hand_on(run, _training(run).gate())
+
+
+@task(multiple_outputs=False)
+def register(run: Handoff) -> Handoff:
+    """Register the challenger as a version, whatever the verdict."""
+    return _hand_on(run, _training(run).register())
+
+
+@task(multiple_outputs=False)
+def deploy(run: Handoff) -> Handoff:
+    """Move the champion to the new version; skipped when it stays where it is."""
+    result = _training(run).deploy()
+    if result["skipped"]:
+        raise AirflowSkipException(result["skipped"])
+    return _hand_on(run, result)
+
+
+@task(multiple_outputs=False)
+def verify(run: Handoff) -> Handoff:
+    """Load the champion back and check that it answers as it did in training."""
+    return _hand_on(run, _training(run).verify())
+
+
+@task(multiple_outputs=False)
+def predict(run: Handoff) -> Handoff:
+    """Score the window's rows and publish the predictions; skipped while there is no champion."""
+    result, taken = _prediction(run).predict(), _snapshot(run)
+    if result["skipped"]:
+        raise AirflowSkipException(result["skipped"])
+    announce(predictions_asset(taken.the_model.name), taken.the_window.key, result)
+    return _hand_on(run, result)
+
+
+@task(multiple_outputs=False)
+def join_labels(run: Handoff) -> Handoff:
+    """Join the predictions whose labels are known by the window's end."""
+    return _hand_on(run, _monitor(run).join_labels())
+
+
+@task(multiple_outputs=False)
+def measure(run: Handoff) -> Handoff:
+    """Measure the live versions on their labelled predictions."""
+    return _hand_on(run, _monitor(run).measure())
+
+
+@task(multiple_outputs=False)
+def detect_drift(run: Handoff) -> Handoff:
+    """Hold the window's features and scores against those the champion was trained on."""
+    return _hand_on(run, _monitor(run).detect_drift())
+
+
+@task(multiple_outputs=False)
+def draw_drift(run: Handoff) -> Handoff:
+    """Draw Evidently's report of the window; no decision hangs on it."""
+    return _hand_on(run, _monitor(run).draw_drift())
+
+
+@task(multiple_outputs=False)
+def decide(run: Handoff) -> Handoff:
+    """Decide whether to retrain, and record it with its reason; the first decision on a window stands."""
+    return _hand_on(run, _monitor(run).decide())
+
+
+def _snapshot(run: Handoff) -> "Snapshot":
+    from keepfit.pipeline.snapshot import open_snapshot
+
+    return open_snapshot(Path(run["folder"]))
+
+
+def _ingest(run: Handoff) -> "IngestRun":
+    from keepfit.airflow.access import airflow_access
+    from keepfit.pipeline.ingest import IngestRun
+
+    return IngestRun(_snapshot(run), airflow_access())
+
+
+def _training(run: Handoff) -> "TrainingRun":
+    from keepfit.pipeline.training import TrainingRun
+
+    return TrainingRun(_snapshot(run))
+
+
+def _prediction(run: Handoff) -> "PredictionRun":
+    from keepfit.pipeline.prediction import PredictionRun
+
+    return PredictionRun(_snapshot(run))
+
+
+def _monitor(run: Handoff) -> "MonitorRun":
+    from keepfit.pipeline.monitoring import MonitorRun
+
+    return MonitorRun(_snapshot(run))
+
+
+def _hand_on(run: Handoff, result: Mapping[str, Any]) -> Handoff:
+    return {"folder": run["folder"], **result}

@@ -1,0 +1,104 @@
+"""Which DAGs a project becomes, and what each looks like."""
+
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from airflow.sdk import DAG, Asset, CronDataIntervalTimetable, CronTriggerTimetable, PartitionedAssetTimetable
+
+from keepfit.airflow import dataset_asset, predictions_asset, project_dags
+
+
+def edges(dag: DAG) -> set[tuple[str, str]]:
+    return {(task.task_id, below) for task in dag.tasks for below in task.downstream_task_ids}
+
+
+def chain(*tasks: str) -> set[tuple[str, str]]:
+    return set(pairwise(tasks))
+
+
+def outlets(dag: DAG) -> dict[str, list[str]]:
+    return {task.task_id: [asset.uri for asset in task.outlets] for task in dag.tasks if task.outlets}
+
+
+def woken_by(dag: DAG) -> Asset:
+    assert isinstance(dag.timetable, PartitionedAssetTimetable)
+    assert isinstance(dag.timetable.asset_condition, Asset)
+    return dag.timetable.asset_condition
+
+
+def test_every_dataset_and_model_becomes_its_dags(shop: Path) -> None:
+    assert set(project_dags(shop)) == {
+        "orders__ingest",
+        "spending__ingest",
+        "returns__train",
+        "returns__predict",
+        "returns__monitor",
+    }
+
+
+def test_an_ingest_goes_from_the_source_to_the_online_store(shop: Path) -> None:
+    dag = project_dags(shop)["orders__ingest"]
+    assert edges(dag) == chain(
+        "snapshot", "extract", "check_schema", "validate", "transform", "publish", "materialize"
+    )
+    assert outlets(dag) == {"publish": ["x-keepfit://datasets/orders"]}
+
+
+def test_a_scheduled_ingest_works_on_data_intervals(shop: Path) -> None:
+    dag = project_dags(shop)["orders__ingest"]
+    assert isinstance(dag.timetable, CronDataIntervalTimetable)
+    assert (dag.start_date, dag.catchup, dag.max_active_runs) == (datetime(2024, 1, 1, tzinfo=UTC), True, 1)
+
+
+def test_a_computed_dataset_follows_its_first_input_and_has_nothing_to_materialize(shop: Path) -> None:
+    dag = project_dags(shop)["spending__ingest"]
+    assert woken_by(dag) == dataset_asset("orders")
+    assert edges(dag) == chain("snapshot", "wait_for_inputs", "extract", "transform", "publish")
+
+
+def test_a_training_goes_from_a_training_set_to_a_verified_champion(shop: Path) -> None:
+    dag = project_dags(shop)["returns__train"]
+    assert edges(dag) == chain(
+        "snapshot", "build_training_set", "train", "evaluate", "gate", "register", "deploy", "verify"
+    )
+    assert dag.get_task("train").is_mapped
+    assert outlets(dag) == {"deploy": ["x-keepfit://models/returns/champion"]}
+    assert isinstance(dag.timetable, CronTriggerTimetable)
+    assert dag.max_active_runs == 1
+
+
+def test_predictions_follow_the_rows_to_predict(shop: Path) -> None:
+    dag = project_dags(shop)["returns__predict"]
+    assert woken_by(dag) == dataset_asset("orders")
+    assert edges(dag) == chain("snapshot", "wait_for_features", "predict")
+    assert outlets(dag) == {"predict": ["x-keepfit://models/returns/predictions"]}
+
+
+def test_monitoring_follows_the_predictions_and_ends_in_a_decision(shop: Path) -> None:
+    dag = project_dags(shop)["returns__monitor"]
+    assert woken_by(dag) == predictions_asset("returns")
+    assert edges(dag) == {
+        *chain("snapshot", "wait_for_labels", "join_labels", "measure", "detect_drift", "decide"),
+        ("decide", "trigger_training"),
+        ("detect_drift", "draw_drift"),
+    }
+
+
+def test_a_spec_sets_retries_timeout_and_owner(shop: Path) -> None:
+    extract = project_dags(shop)["orders__ingest"].get_task("extract")
+    assert (extract.retries, extract.execution_timeout, extract.owner) == (4, timedelta(minutes=20), "shop")
+
+
+def test_pools_are_used_only_where_they_exist(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def pools() -> tuple[str, str]:
+        dags = project_dags(shop)
+        return dags["orders__ingest"].get_task("materialize").pool, dags["returns__train"].get_task(
+            "train"
+        ).pool
+
+    monkeypatch.delenv("KEEPFIT_POOLS", raising=False)
+    assert pools() == ("default_pool", "default_pool")
+    monkeypatch.setenv("KEEPFIT_POOLS", "1")
+    assert pools() == ("keepfit_features", "keepfit_training")

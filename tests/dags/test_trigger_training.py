@@ -1,0 +1,75 @@
+"""A decision starts its training exactly once; a "no" is skipped with its reason."""
+
+import json
+from pathlib import Path
+from textwrap import dedent
+from typing import TYPE_CHECKING, Any
+
+from airflow.models.dagrun import DagRun
+
+if TYPE_CHECKING:
+    from tests.dags.conftest import RunDag
+
+CONF = {
+    "as_of": "2024-01-08T00:00:00+00:00",
+    "reason": "drift: 3 of 5 columns",
+    "decision": "returns:1:20240101T000000Z_20240108T000000Z",
+}
+MONITOR = """
+    from airflow.sdk import DAG, task
+    from keepfit.airflow.operators import TriggerTraining
+
+    @task(multiple_outputs=False)
+    def decide():
+        return {decision!r}
+
+    with DAG("watch") as dag:
+        TriggerTraining(task_id="trigger_training", model="returns", decision=decide(), retries=0)
+    """
+
+
+def write_monitor(root: Path, **changes: Any) -> None:
+    decision = {
+        "verdict": "retrain",
+        "reason": CONF["reason"],
+        "run_id": f"decision__{root.name}",
+        "conf": CONF,
+        **changes,
+    }
+    (root / "dags" / "watch.py").write_text(dedent(MONITOR).format(decision=decision))
+
+
+def trainings(root: Path) -> list[DagRun]:
+    return DagRun.find(dag_id="returns__train", run_id=f"decision__{root.name}")
+
+
+def test_a_decision_starts_its_training_once_however_often_it_is_handed_on(
+    shop: Path, run_dag: "RunDag"
+) -> None:
+    write_monitor(shop)
+    first, again = run_dag(shop, "watch"), run_dag(shop, "watch")
+    assert first.tasks["trigger_training"] == "success"
+    assert again.tasks["trigger_training"] == "skipped"
+    (training,) = trainings(shop)
+    assert training.conf == CONF
+
+
+def test_a_decision_to_keep_the_model_is_skipped_with_its_reason(shop: Path, run_dag: "RunDag") -> None:
+    write_monitor(shop, verdict="keep", reason="drift in 1 of 5 columns is below 0.5", run_id=None, conf=None)
+    run = run_dag(shop, "watch")
+    assert run.state == "success"
+    assert run.tasks["trigger_training"] == "skipped"
+    assert "keep: drift in 1 of 5 columns is below 0.5" in run.log
+    assert trainings(shop) == []
+
+
+def test_what_a_decision_hands_on_is_what_a_training_takes(shop: Path, run_dag: "RunDag") -> None:
+    write_monitor(shop)
+    run_dag(shop, "watch")
+    (training,) = trainings(shop)
+    taken = run_dag(shop, "returns__train", dict(training.conf or {}), only="snapshot")
+    (file,) = (shop / ".keepfit" / "runs" / "returns__train").glob("*/snapshot.json")
+    assert taken.tasks["snapshot"] == "success"
+    assert (
+        json.loads(file.read_text())["settings"]["decision"] == "returns:1:20240101T000000Z_20240108T000000Z"
+    )
