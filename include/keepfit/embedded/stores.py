@@ -1,0 +1,87 @@
+"""Makes a project's databases available to this process and to those it starts."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from keepfit.embedded.postgres import Postgres
+from keepfit.embedded.prepare import prepare
+from keepfit.errors import EmbeddedError
+from keepfit.spec import Locations, Project
+
+DATABASES: Mapping[str, str] = {
+    "KEEPFIT_LEDGER_URL": "ledger",
+    "KEEPFIT_TRACKING_URI": "mlflow",
+    "KEEPFIT_FEAST_REGISTRY": "feast",
+}
+"""Which variable names which database of the embedded PostgreSQL."""
+AIRFLOW_DATABASE = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
+
+
+@dataclass(frozen=True)
+class Databases:
+    """Where a project's databases are."""
+
+    locations: Locations
+    airflow_url: str
+    postgres: Postgres | None
+    """The server, where it is the project's own."""
+
+
+@contextmanager
+def stores(project: Project) -> Iterator[Locations]:
+    """Make a project's stores ready for use in the block: databases reachable, tables present.
+
+    Raises:
+        EmbeddedError: A database cannot be started, or its URL is not given.
+    """
+    with databases(project) as found:
+        prepare(project)
+        yield found.locations
+
+
+@contextmanager
+def databases(project: Project) -> Iterator[Databases]:
+    """Make a project's databases reachable in the block, and point `KEEPFIT_...` of the environment at them.
+
+    A variable that is set already wins.
+    """
+    if project.spec.database == "external":
+        _need_all(os.environ)
+    if project.spec.database != "embedded":
+        with _environment({}, project):
+            file = f"sqlite:///{project.locations.home / 'airflow.db'}"
+            yield Databases(project.locations, os.environ.get(AIRFLOW_DATABASE) or file, None)
+        return
+    postgres = Postgres(project.locations.home)
+    with postgres.used():
+        postgres.create(("airflow", *DATABASES.values()))
+        urls = {name: postgres.url(database) for name, database in DATABASES.items()}
+        with _environment(urls, project):
+            yield Databases(project.locations, postgres.url("airflow"), postgres)
+
+
+@contextmanager
+def _environment(defaults: Mapping[str, str], project: Project) -> Iterator[None]:
+    before = dict(os.environ)
+    os.environ.update({name: value for name, value in defaults.items() if not before.get(name)})
+    ours = project.locations.environment()
+    os.environ.update(ours)
+    try:
+        yield
+    finally:
+        for name in ours:
+            os.environ.pop(name)
+            if name in before:
+                os.environ[name] = before[name]
+
+
+def _need_all(environ: Mapping[str, str]) -> None:
+    missing = [name for name in DATABASES if not environ.get(name)]
+    if missing:
+        raise EmbeddedError(
+            f"`database: external` in feature_repo/keepfit.yaml, but {', '.join(missing)} "
+            f"{'is' if len(missing) == 1 else 'are'} not set in the environment. "
+            "Set each to a SQLAlchemy URL such as postgresql+psycopg2://user:password@host/database."
+        )

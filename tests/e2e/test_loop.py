@@ -1,0 +1,130 @@
+"""The whole loop in a real Airflow, by REST: load, train, deploy, walk on, decay, decide, retrain.
+
+The tests follow each other on one running project, the starter of `keepfit new`, whose data change on 1 May 2024.
+"""
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from keepfit.embedded.client import AirflowClient
+from keepfit.embedded.status import Status
+from keepfit.embedded.stores import stores
+from keepfit.ledger import Decision, Ledger
+from keepfit.spec import Window, load_project
+
+pytestmark = pytest.mark.e2e
+
+FIRST = Window(datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 5, 6, tzinfo=UTC))
+WEEK = timedelta(days=7)
+
+
+def conf_of(window: Window) -> dict[str, str]:
+    return {"window_start": window.start.isoformat(), "window_end": window.end.isoformat()}
+
+
+@pytest.fixture(scope="module")
+def ledger(up: Status, project: Path) -> Iterator[Ledger]:
+    with stores(load_project(project)) as locations:
+        yield Ledger(locations.ledger_url)
+
+
+def succeed(airflow: AirflowClient, dag_id: str, run_id: str, conf: dict[str, Any]) -> None:
+    airflow.unpause(dag_id)
+    airflow.trigger(dag_id, run_id, conf)
+    state = airflow.wait(dag_id, run_id)
+    assert state == "success", airflow.failure(dag_id, run_id)
+
+
+def await_decision(ledger: Ledger, airflow: AirflowClient, window: Window) -> Decision:
+    for _ in range(240):
+        for decision in ledger.decisions("returns"):
+            if decision.window == window:
+                return decision
+        failed = [run for run in airflow.runs("returns__monitor") if run["state"] == "failed"]
+        assert not failed, airflow.failure("returns__monitor", failed[0]["dag_run_id"])
+        time.sleep(0.5)
+    raise AssertionError(f"no decision about {window.key}")
+
+
+def test_a_conf_of_the_wrong_type_is_refused_by_airflow(airflow: AirflowClient) -> None:
+    airflow.unpause("returns__train")
+    body = {"logical_date": None, "dag_run_id": "wrong", "conf": {"promotion": "perhaps"}}
+    answer = airflow.call("POST", "/dags/returns__train/dagRuns", json=body)
+    assert answer.status_code == 400
+    assert "perhaps" in answer.text
+    assert airflow.runs("returns__train") == []
+
+
+def test_an_unknown_key_of_the_conf_is_refused_by_name(
+    airflow: AirflowClient, up: Status, ledger: Ledger
+) -> None:
+    airflow.trigger("returns__train", "unknown", {"as_off": FIRST.end.isoformat()})
+    assert airflow.wait("returns__train", "unknown") == "failed"
+    assert "'as_off' is not taken by returns__train. Did you mean 'as_of'?" in airflow.failure(
+        "returns__train", "unknown"
+    )
+    assert not (up.home / "runs" / "returns__train" / "unknown").exists()
+    assert ledger.trainings("returns") == []
+
+
+def test_a_first_training_goes_live(airflow: AirflowClient, ledger: Ledger) -> None:
+    for dag_id in ("returns__predict", "returns__monitor"):
+        airflow.unpause(dag_id)
+    succeed(airflow, "orders__ingest", "first", conf_of(FIRST))
+    assert ledger.covers("orders", FIRST)
+    succeed(airflow, "returns__train", "first", {"as_of": FIRST.end.isoformat(), "reason": "the first"})
+    (training,) = ledger.trainings("returns")
+    assert training.verdict == "pass"
+    live = ledger.live("returns")
+    assert live is not None
+    assert (live.from_version, live.to_version) == (None, training.version)
+
+
+def test_decay_is_noticed_and_retrains_exactly_once(airflow: AirflowClient, ledger: Ledger) -> None:
+    decision = None
+    for number in range(7):
+        week = Window(FIRST.end + number * WEEK, FIRST.end + (number + 1) * WEEK)
+        succeed(airflow, "orders__ingest", week.key, conf_of(week))
+        decision = await_decision(ledger, airflow, week)
+        assert decision.reason
+        if decision.verdict == "retrain":
+            break
+    assert decision is not None
+    assert decision.verdict == "retrain"
+    assert decision.run_id is not None
+    assert airflow.wait("returns__train", decision.run_id) == "success", airflow.failure(
+        "returns__train", decision.run_id
+    )
+    training = next(each for each in ledger.trainings("returns") if each.run_id == decision.run_id)
+    assert training.decision_key == decision.key
+    assert training.verdict in ("pass", "fail", "undecided")
+
+
+def test_a_cleared_monitor_run_decides_the_same_and_trains_no_more(
+    airflow: AirflowClient, ledger: Ledger
+) -> None:
+    (before,) = [each for each in ledger.decisions("returns") if each.verdict == "retrain"]
+    trainings = [run["dag_run_id"] for run in airflow.runs("returns__train")]
+    run_id = before.decided_by
+    answer = airflow.call("POST", f"/dags/returns__monitor/dagRuns/{run_id}/clear", json={"dry_run": False})
+    assert answer.status_code == 200, answer.text
+    assert airflow.wait("returns__monitor", run_id) == "success", airflow.failure("returns__monitor", run_id)
+    assert [each for each in ledger.decisions("returns") if each.verdict == "retrain"] == [before]
+    assert [run["dag_run_id"] for run in airflow.runs("returns__train")] == trainings
+
+
+def test_a_window_that_arrives_twice_at_once_is_published_once(
+    airflow: AirflowClient, ledger: Ledger, project: Path
+) -> None:
+    window = Window(FIRST.start, FIRST.start + WEEK)
+    for run_id in ("twice_a", "twice_b"):
+        airflow.trigger("orders__ingest", run_id, conf_of(window))
+    for run_id in ("twice_a", "twice_b"):
+        assert airflow.wait("orders__ingest", run_id) == "success", airflow.failure("orders__ingest", run_id)
+    rows = [each.rows for each in ledger.publications("orders") if each.window_end == window.end]
+    assert set(rows) == {7 * 60}
