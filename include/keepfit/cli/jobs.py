@@ -1,0 +1,131 @@
+"""One run outside Airflow: what it is about, and its progress on the terminal."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from time import perf_counter
+from typing import Any, Literal, Self
+
+import typer
+
+from keepfit.cli import ways
+from keepfit.errors import ConfError
+from keepfit.pipeline.snapshot import Snapshot, take_snapshot
+from keepfit.spec import Project, Window
+from keepfit.spec.window import parse_moment
+
+Verb = Literal["ingest", "train", "predict", "monitor"]
+
+_WAYS: Mapping[Verb, Callable[[Snapshot], ways.Done]] = {
+    "ingest": ways.ingest,
+    "train": ways.train,
+    "predict": ways.predict,
+    "monitor": ways.monitor,
+}
+_DEFAULTS: Mapping[Verb, Mapping[str, Any]] = {
+    "ingest": {"full_refresh": False},
+    "train": {"as_of": None, "reason": None, "promotion": None, "decision": None},
+    "predict": {"version": None},
+    "monitor": {},
+}
+_WIDEST = 160
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to do with which dataset or model."""
+
+    verb: Verb
+    name: str
+    run_id: str
+    window: Window | None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls, project: Project, verb: Verb, name: str, window: Window | None, given: Mapping[str, Any]
+    ) -> Self:
+        """Describe a run.
+
+        Raises:
+            ConfError: It would look into the future.
+        """
+        now = datetime.now(UTC)
+        if window:
+            window.refuse_future(now)
+        settings = {**_DEFAULTS[verb], **given}
+        if verb == "train":
+            as_of = settings["as_of"] or (window.end.isoformat() if window else None)
+            settings["as_of"] = _past(as_of, now) if as_of else None
+            settings["promotion"] = settings["promotion"] or project.model(name).promotion
+            window = None
+        about = f"{window.key}__" if window else ""
+        # Each call has a run id of its own, so that it works from the files as they are now.
+        return cls(verb, name, f"cli__{about}{now:%Y%m%dT%H%M%S%f}", window, settings)
+
+
+def do(project: Project, job: Job) -> dict[str, Mapping[str, Any]]:
+    """Do the steps in order, tell of each, and return their results by name."""
+    snapshot = _snapshot(project, job)
+    about = job.window.key if job.window else f"as of {snapshot.settings['as_of']}"
+    typer.echo(f"{job.name}: {job.verb} {about} (run {job.run_id})")
+    results: dict[str, Mapping[str, Any]] = {}
+    began = perf_counter()
+    for step, result in _WAYS[job.verb](snapshot):
+        ended = perf_counter()
+        typer.echo(f"  {step:<18} {ended - began:7.2f} s  {_short(result)}")
+        began, results[step] = ended, result
+    return results
+
+
+def follow_up(project: Project, job: Job, results: Mapping[str, Mapping[str, Any]]) -> Job | None:
+    """Return the training a monitoring has decided on, by the decision's run id, unless it is done."""
+    decision = results.get("decide", {})
+    run_id = decision.get("run_id")
+    if run_id is None:
+        return None
+    from keepfit.ledger import Ledger
+
+    done = Ledger(project.locations.ledger_url).trainings(job.name)
+    if any(training.run_id == run_id for training in done):
+        typer.echo(f"The training that this asks for is done already (run {run_id}).")
+        return None
+    settings = {**_DEFAULTS["train"], "promotion": project.model(job.name).promotion, **decision["conf"]}
+    return Job("train", job.name, run_id, None, settings)
+
+
+def _snapshot(project: Project, job: Job) -> Snapshot:
+    from keepfit.pipeline.as_of import with_as_of
+
+    model = None if job.verb == "ingest" else job.name
+    return take_snapshot(
+        project,
+        f"{job.name}__{job.verb}",
+        job.run_id,
+        model=model,
+        dataset=None if model else job.name,
+        window=job.window,
+        settings=with_as_of(job.settings, project, model),
+    )
+
+
+def _past(text: str, now: datetime) -> str:
+    moment = parse_moment(text, "--as-of")
+    if moment > now:
+        raise ConfError(
+            f"--as-of is {text}, which is in the future (it is {now.isoformat()}): "
+            "labels are not known then. Choose a moment that has passed."
+        )
+    return moment.isoformat()
+
+
+def _short(result: Mapping[str, Any]) -> str:
+    text = ", ".join(f"{name}={_value(value)}" for name, value in result.items())
+    return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 3]}..."
+
+
+def _value(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return value if isinstance(value, str) else json.dumps(value, default=str)

@@ -1,0 +1,67 @@
+"""The steps of each DAG in their order, done one after the other."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from keepfit.cli.access import local_access
+from keepfit.errors import NotReadyError
+from keepfit.pipeline.snapshot import Snapshot
+
+Done = Iterator[tuple[str, Mapping[str, Any]]]
+"""Each step's name and result, as soon as it is done."""
+
+
+def ingest(snapshot: Snapshot) -> Done:
+    """Bring a window of a dataset from its source to the lake and the online store."""
+    from keepfit.pipeline.ingest import IngestRun
+
+    run = IngestRun(snapshot, local_access(snapshot.locations))
+    yield "extract", run.extract()
+    yield "check_schema", run.check_schema()
+    yield "validate", run.validate()
+    yield "transform", run.transform()
+    yield "publish", run.publish()
+    if snapshot.the_dataset.feature_views:
+        yield "materialize", run.materialize()
+
+
+def train(snapshot: Snapshot) -> Done:
+    """Train a challenger, and make it champion if it deserves it."""
+    from keepfit.pipeline.training import TrainingRun
+
+    run = TrainingRun(snapshot)
+    yield "build_training_set", run.build_training_set()
+    for index in range(len(snapshot.the_model.train.candidates)):
+        yield "train", run.train(index)
+    yield "evaluate", run.evaluate()
+    yield "gate", run.gate()
+    yield "register", run.register()
+    deployed = run.deploy()
+    yield "deploy", deployed
+    if deployed["skipped"] is None:
+        yield "verify", run.verify()
+
+
+def predict(snapshot: Snapshot) -> Done:
+    """Score a window's rows."""
+    from keepfit.pipeline.prediction import PredictionRun
+
+    run = PredictionRun(snapshot)
+    if missing := run.wait_for():
+        raise NotReadyError(
+            f"Not published for {snapshot.the_window.key} yet: {', '.join(missing)}. "
+            f"{snapshot.the_model.name} needs them. Run `keepfit run {missing[0]} --from ... --to ...`."
+        )
+    yield "predict", run.predict()
+
+
+def monitor(snapshot: Snapshot) -> Done:
+    """Hold labels and features against what the champion was trained on, and decide."""
+    from keepfit.pipeline.monitoring import MonitorRun
+
+    run = MonitorRun(snapshot)
+    yield "join_labels", run.join_labels()
+    yield "measure", run.measure()
+    yield "detect_drift", run.detect_drift()
+    yield "decide", run.decide()
+    yield "draw_drift", run.draw_drift()
