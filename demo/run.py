@@ -1,0 +1,153 @@
+"""Walk the example round the loop in a real Airflow: load a quarter, deploy, then go on week by week.
+
+Every run has a fixed id, so an interrupted demo goes on where it was: what is done stays done.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from rich.console import Console
+
+from demo.story import Story
+from keepfit.embedded.client import AirflowClient
+from keepfit.embedded.stores import stores
+from keepfit.embedded.supervisor import Status, up
+from keepfit.errors import KeepfitError
+from keepfit.ledger import Decision, Ledger
+from keepfit.spec import Project, Window, load_project
+
+ROOT = Path(__file__).parents[1]
+FIRST = Window(datetime(2013, 1, 1, tzinfo=UTC), datetime(2013, 4, 1, tzinfo=UTC))
+WEEK = timedelta(days=7)
+MOST_WEEKS = 30
+STAGES = ("train", "monitor", "predict")
+
+
+class Walk:
+    """The example's way through the year."""
+
+    def __init__(self, project: Project, airflow: AirflowClient, ledger: Ledger, story: Story) -> None:
+        """Walk a project that is up."""
+        self.project, self.airflow, self.ledger, self.story = project, airflow, ledger, story
+
+    def go(self, most_weeks: int) -> None:
+        """Load the first quarter, deploy version 1, then walk until a retraining has its verdict."""
+        self._unpause()
+        self._ingest(FIRST)
+        for model in self.project.models:
+            self._run(
+                f"{model}__train", "demo__first", {"as_of": FIRST.end.isoformat(), "reason": "first training"}
+            )
+            self.story.trained(self.ledger.trainings(model)[0])
+        retrained: set[str] = set()
+        for week in _weeks(most_weeks):
+            self._ingest(week)
+            retrained |= {model for model in self.project.models if self._watch(model, week)}
+            if retrained:
+                return
+
+    def _unpause(self) -> None:
+        self.story.doing("waiting until Airflow shows the DAGs")
+        for dataset in self.project.datasets:
+            self.airflow.unpause(f"{dataset}__ingest")
+        for model in self.project.models:
+            for stage in STAGES:
+                self.airflow.unpause(f"{model}__{stage}")
+
+    def _ingest(self, window: Window) -> None:
+        """Ingest every dataset that has a source of its own; the others follow by themselves."""
+        self.story.doing(f"loading {window.start:%d %b} to {window.end:%d %b}")
+        sources = [spec for spec in self.project.datasets.values() if not spec.inputs]
+        due = [spec for spec in sources if not (spec.snapshot and window != FIRST)]
+        conf = {"window_start": window.start.isoformat(), "window_end": window.end.isoformat()}
+        for spec in due:
+            self.airflow.trigger(f"{spec.name}__ingest", _run_id(window), conf)
+        for spec in due:
+            self._await(f"{spec.name}__ingest", _run_id(window))
+        for spec in self.project.datasets.values():
+            self.story.until(
+                lambda name=spec.name: self.ledger.covers(name, window), f"{spec.name} of {window.key}"
+            )
+
+    def _watch(self, model: str, week: Window) -> bool:
+        """Wait for the week's decision, and for the training it may have asked for."""
+        self.story.doing(f"{model}: predicting, joining matured labels, looking for drift")
+        decision = self.story.until(
+            lambda: self._decision(model, week), f"the decision of {model} on {week.key}"
+        )
+        self.story.decided(week, decision)
+        if decision.run_id is None:
+            return False
+        self.story.doing(f"{model}: retraining ({decision.trigger})")
+        self._await(f"{model}__train", decision.run_id)
+        training = next(each for each in self.ledger.trainings(model) if each.run_id == decision.run_id)
+        self.story.trained(training)
+        return True
+
+    def _decision(self, model: str, week: Window) -> Decision | None:
+        return next((each for each in self.ledger.decisions(model) if each.window == week), None)
+
+    def _run(self, dag_id: str, run_id: str, conf: dict[str, str]) -> None:
+        self.story.doing(f"{dag_id} is running")
+        self.airflow.trigger(dag_id, run_id, conf)
+        self._await(dag_id, run_id)
+
+    def _await(self, dag_id: str, run_id: str) -> None:
+        if self.airflow.wait(dag_id, run_id, within=1800) == "failed":
+            raise KeepfitError(f"{run_id} of {dag_id} failed.\n{self.airflow.failure(dag_id, run_id)}")
+
+
+def _weeks(most: int) -> Iterator[Window]:
+    for number in range(most):
+        start = FIRST.end + number * WEEK
+        yield Window(start, start + WEEK)
+
+
+def _run_id(window: Window) -> str:
+    return f"demo__{window.key}"
+
+
+def walk(root: Path, most_weeks: int, console: Console) -> Status:
+    """Set everything up, walk, tell the story, and leave Airflow running."""
+    from nyc_flights import write_source
+
+    story = Story(console)
+    write_source(root / "data" / "source")
+    status = up(root, on_progress=story.doing)
+    project = load_project(root)
+    with (
+        stores(project) as locations,
+        AirflowClient(status.airflow_url, status.user, status.password) as airflow,
+    ):
+        ledger = Ledger(locations.ledger_url)
+        Walk(project, airflow, ledger, story).go(most_weeks)
+        story.tell(project, ledger)
+    return status
+
+
+def main() -> int:
+    """Run the demo; an interrupted one goes on where it was."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--weeks", type=int, default=MOST_WEEKS, help="walk so many weeks at most")
+    arguments.add_argument("--root", type=Path, default=ROOT, help="the project")
+    options = arguments.parse_args()
+    console = Console()
+    try:
+        status = walk(options.root, options.weeks, console)
+    except KeepfitError as error:
+        console.print(f"[bold red]The demo stopped:[/] {error}", highlight=False)
+        return 1
+    except KeyboardInterrupt:
+        console.print("Interrupted. `make demo` goes on from here; `make down` stops what still runs.")
+        return 130
+    console.print(f"Airflow  {status.airflow_url}\nMLflow   {status.mlflow_url}")
+    console.print(f"login    {status.user} / {status.password}", highlight=False)
+    console.print("[dim]`make down` stops them, `make up` starts them again.[/]")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,121 @@
+"""What the demo shows while it walks, and the story it tells at the end."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from keepfit.errors import KeepfitError
+from keepfit.ledger import Decision, Ledger, Training
+from keepfit.spec import Project, Window
+
+Answer = TypeVar("Answer")
+PATIENCE = 900.0
+
+
+class Story:
+    """Prints one line for each thing that happened; a spinner says what is going on."""
+
+    def __init__(self, console: Console) -> None:
+        """Tell the story on a console."""
+        self.console = console
+        self._status = console.status("")
+
+    def doing(self, what: str) -> None:
+        """Say what is being waited for."""
+        if not self.console.is_terminal:
+            return
+        self._status.update(f"[dim]{what}[/]")
+        self._status.start()
+
+    def until(self, look: Callable[[], Answer | None], what: str) -> Answer:
+        """Look until there is an answer."""
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            if answer := look():
+                return answer
+            time.sleep(0.5)
+        raise KeepfitError(
+            f"{what} has not come within {PATIENCE:.0f} s. The Airflow UI shows which run failed and why; "
+            "`make demo` goes on from here."
+        )
+
+    def trained(self, training: Training) -> None:
+        """Say how a training ended."""
+        live = f"version {training.version} " + ("is live" if training.verdict == "pass" else "is refused")
+        self._status.stop()
+        self.console.print(
+            f"[bold]{training.model}[/] trained as of {training.as_of:%d %b}: {training.verdict}, {live}. "
+            f"{'; '.join(training.reasons)}",
+            highlight=False,
+        )
+
+    def decided(self, week: Window, decision: Decision) -> None:
+        """Say what a week brought."""
+        self._status.stop()
+        facts = week_facts(decision)
+        numbers = "  ".join(f"{name} {value}" for name, value in facts.items())
+        word = f"[bold yellow]{decision.verdict}[/]" if decision.verdict == "retrain" else decision.verdict
+        self.console.print(
+            f"{week.start:%d %b}  {decision.model:14s} {numbers}\n        {word}: {decision.reason}",
+            highlight=False,
+        )
+
+    def tell(self, project: Project, ledger: Ledger) -> None:
+        """Tell the whole story in a table."""
+        self._status.stop()
+        for model in project.models:
+            table = Table(title=f"{model} in 2013", title_justify="left", box=SIMPLE_HEAD)
+            for column in ("when", "rows", "quality", "drift", "what", "why", "live"):
+                table.add_column(column, no_wrap=column == "quality", ratio=1 if column == "why" else None)
+            for row in _rows(model, ledger):
+                table.add_row(*row)
+            self.console.print(table)
+
+
+def week_facts(decision: Decision) -> dict[str, str]:
+    """Return the numbers of a week by which the decision was taken."""
+    evidence = decision.evidence
+    live = evidence["champion"]
+    quality: Mapping[str, Any] = evidence["performance"]["versions"].get(live, {})
+    shown = {
+        name: f"{value:.4f}"
+        for name, value in quality.items()
+        if isinstance(value, float) and ":" not in name
+    }
+    share = evidence["drift"]["share"]
+    return {
+        "rows": f"{evidence['drift']['rows'] or 0:,}",
+        **shown,
+        "drift": "-" if share is None else f"{share:.2f}",
+        "live": f"v{live}",
+    }
+
+
+def _rows(model: str, ledger: Ledger) -> list[tuple[str, ...]]:
+    trainings = {each.run_id: each for each in ledger.trainings(model)}
+    first = next(each for each in trainings.values() if each.decision_key is None)
+    rows = [_training_row(first)]
+    for decision in ledger.decisions(model):
+        facts = week_facts(decision)
+        live, drift, count = facts.pop("live"), facts.pop("drift"), facts.pop("rows")
+        quality = "\n".join(f"{name} {value}" for name, value in facts.items())
+        when = f"{decision.window_start:%d %b}"
+        rows.append((when, count, quality, drift, decision.verdict, _first_clause(decision.reason), live))
+        if decision.run_id in trainings:
+            rows.append(_training_row(trainings[decision.run_id]))
+    return rows
+
+
+def _training_row(training: Training) -> tuple[str, ...]:
+    done = "promoted" if training.verdict == "pass" else "refused"
+    why = _first_clause("; ".join(training.reasons))
+    return f"{training.as_of:%d %b}", "", "", "", f"trained, {done}", why, f"v{training.version}"
+
+
+def _first_clause(reason: str) -> str:
+    """Return the part of a reason that decided; the rest is in `keepfit decisions`."""
+    return reason.partition(";")[0]
