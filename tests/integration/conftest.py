@@ -139,7 +139,12 @@ class Shop:
         """Publish habits: customer, when seen, visits, spend, tier."""
         frame = pd.DataFrame(rows, columns=["customer", "seen_at", "visits", "spend", "tier"])
         frame["seen_at"] = pd.to_datetime(frame["seen_at"].map(self.at), utc=True)
-        types: Mapping[str, str] = {"visits": "Int64", "spend": "float64", "customer": "string", "tier": "string"}
+        types: Mapping[str, str] = {
+            "visits": "Int64",
+            "spend": "float64",
+            "customer": "string",
+            "tier": "string",
+        }
         self.publish("habits", frame.astype(types))
 
 

@@ -114,6 +114,15 @@ def test_what_was_committed_outlives_a_killed_server(postgres: Postgres) -> None
         assert ask(postgres, "SELECT number FROM kept") == "7"
 
 
+def test_a_database_that_was_removed_is_not_made_anew_under_those_who_use_it(postgres: Postgres) -> None:
+    with postgres.used():
+        moved = postgres.data.rename(postgres.data.with_name("moved"))
+        with pytest.raises(EmbeddedError, match="was removed while its database ran"):
+            postgres.restart_if_dead()
+        assert not postgres.data.exists()
+        moved.rename(postgres.data)
+
+
 @pytest.mark.parametrize("name", ["a b%20'c", "x" * 100])
 def test_a_folder_no_socket_can_live_in_gets_one_elsewhere(home: Path, name: str) -> None:
     postgres = Postgres(home / name)
@@ -248,6 +257,13 @@ def test_an_external_database_whose_url_is_not_given_is_named(
     monkeypatch.setenv("KEEPFIT_LEDGER_URL", "postgresql+psycopg2://somewhere/ledger")
     complaint = "KEEPFIT_TRACKING_URI, KEEPFIT_FEAST_REGISTRY are not set in the environment"
     with pytest.raises(EmbeddedError, match=complaint), databases(shop):
+        pass
+    for name in DATABASES:
+        monkeypatch.setenv(name, "postgresql+psycopg2://somewhere/x")
+    with databases(shop):
+        pass
+    complaint = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN is not set in the environment"
+    with pytest.raises(EmbeddedError, match=complaint), databases(shop, airflow=True):
         pass
 
 

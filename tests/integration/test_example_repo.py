@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,9 @@ class Example:
 
     @classmethod
     def over(cls, source: Path, root: Path) -> "Example":
-        shutil.copytree(CHECKOUT / "feature_repo", root / "feature_repo", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(
+            CHECKOUT / "feature_repo", root / "feature_repo", ignore=shutil.ignore_patterns("__pycache__")
+        )
         (root / "data").mkdir()
         (root / "data" / "source").symlink_to(source)
         example = cls(root)
@@ -168,8 +171,9 @@ def test_no_feature_and_no_label_looks_into_the_future(source: Path, tmp_path: P
     # Not even values that no flight has asked for yet.
     for dataset in ("weather", *COMPUTED):
         time = true.project.dataset(dataset).event_time
-        known = [each.table(dataset).loc[lambda rows, by=time: rows[by] <= moment] for each in (true, changed)]
-        pd.testing.assert_frame_equal(*known, check_exact=True)
+        seen, other_seen = true.table(dataset), changed.table(dataset)
+        seen, other_seen = seen[seen[time] <= moment], other_seen[other_seen[time] <= moment]
+        pd.testing.assert_frame_equal(seen, other_seen, check_exact=True)
 
 
 def questions(example: Example, until: pd.Timestamp) -> pd.DataFrame:
@@ -231,14 +235,16 @@ def _minutes_as_seconds(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(arr_delay=rows["arr_delay"] * 60, dep_delay=rows["dep_delay"] * 60)
 
 
-FAULTS = {
+FAULTS: dict[str, dict[str, Callable[[pd.DataFrame], pd.DataFrame]]] = {
     "flights": {
         "doubled": lambda rows: pd.concat([rows, rows]),
         "seconds": _minutes_as_seconds,
         "unknown airport": lambda rows: rows.assign(origin=rows["origin"].replace("LGA", "ACY")),
         "no carrier": lambda rows: rows.assign(carrier=rows["carrier"].where(rows.index % 50 != 0)),
         "nearly empty": lambda rows: rows.head(20),
-        "asked too late": lambda rows: rows.assign(decision_time=rows["departed_at"].fillna(rows["decision_time"])),
+        "asked too late": lambda rows: rows.assign(
+            decision_time=rows["departed_at"].fillna(rows["decision_time"])
+        ),
     },
     "weather": {
         "sentinel": lambda rows: rows.assign(temp=rows["temp"].where(rows.index % 50 != 0, -999.0)),
@@ -251,7 +257,9 @@ FAULTS = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("dataset", "fault"), [(name, fault) for name, faults in FAULTS.items() for fault in faults])
+@pytest.mark.parametrize(
+    ("dataset", "fault"), [(name, fault) for name, faults in FAULTS.items() for fault in faults]
+)
 def test_a_real_fault_stops_the_window(source: Path, tmp_path: Path, dataset: str, fault: str) -> None:
     rows = raw(source, dataset, 5).head(5_000)
     assert judged(rows, dataset, tmp_path).worst != "critical"

@@ -35,7 +35,12 @@ def spends(shop: "Shop", *rows: tuple[str | None, str]) -> list[float | None]:
 
 def test_a_row_gets_the_newest_value_known_by_then(shop: "Shop") -> None:
     shop.habits(("ann", "1", 1, 10.0, "a"), ("ann", "2", 2, 20.0, "a"), ("bob", "1", 7, 70.0, "b"))
-    assert spends(shop, ("ann", "1 23:59"), ("ann", "2"), ("ann", "2 12:00"), ("bob", "2 12:00")) == [10, 20, 20, 70]
+    assert spends(shop, ("ann", "1 23:59"), ("ann", "2"), ("ann", "2 12:00"), ("bob", "2 12:00")) == [
+        10,
+        20,
+        20,
+        70,
+    ]
 
 
 def test_a_value_is_not_known_before_its_time(shop: "Shop") -> None:
@@ -75,7 +80,15 @@ def test_an_on_demand_view_is_computed_from_joined_values_and_the_rows_own(shop:
     store.register()
     found = store.historical(asked(shop, ("ann", "2"), ("bob", "2")), "shopper")
     assert found["share"].tolist()[0] == 0.25
-    assert list(found.columns) == ["customer", "event_timestamp", "amount", "visits", "spend", "tier", "share"]
+    assert list(found.columns) == [
+        "customer",
+        "event_timestamp",
+        "amount",
+        "visits",
+        "spend",
+        "tier",
+        "share",
+    ]
     assert found["visits"].dtype == np.float64
     assert found["tier"].tolist() == ["a", None]
 
@@ -112,10 +125,15 @@ pairs = FeatureView(
 singles = FeatureView(
     name="singles", entities=[one], ttl=timedelta({ttl}),
     schema=[Field(name="n", dtype=Int64)],
-    source=FileSource(name="singles", path="{lake}/singles", file_format=DeltaFormat(), timestamp_field="known"),
+    source=FileSource(
+        name="singles", path="{lake}/singles", file_format=DeltaFormat(), timestamp_field="known"
+    ),
 )
 both = FeatureService(name="both", features=[pairs, singles.with_join_key_map({{"a": "other"}})])
 """
+
+
+LETTERS = np.array(["p", "q", "r", None], dtype=object)
 
 
 def random_tables(seed: int) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
@@ -124,17 +142,28 @@ def random_tables(seed: int) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     start = pd.Timestamp("2020-06-01", tz="UTC")
 
     def table(rows: int, **columns: Any) -> pd.DataFrame:
-        return pd.DataFrame({"a": random.choice(["p", "q", "r", None], rows), **columns})
+        return pd.DataFrame({"a": random.choice(LETTERS, rows), **columns})
 
     def moments(rows: int) -> Any:
         return start + pd.to_timedelta(random.integers(0, 40, rows), unit="h")
 
-    pairs = table(300, b=random.integers(0, 3, 300), x_raw=random.normal(size=300), t=random.choice(["u", None], 300))
-    pairs = pairs.assign(known=moments(300), written=start + pd.to_timedelta(random.permutation(300), unit="m"))
+    pairs = table(
+        300, b=random.integers(0, 3, 300), x_raw=random.normal(size=300), t=random.choice(LETTERS[2:], 300)
+    )
+    pairs = pairs.assign(
+        known=moments(300), written=start + pd.to_timedelta(random.permutation(300), unit="m")
+    )
     pairs.loc[random.random(300) < 0.2, "x_raw"] = np.nan
-    singles = table(200, n=random.integers(0, 9, 200)).assign(known=moments(200)).drop_duplicates(["a", "known"])
-    rows = table(250, b=random.integers(0, 4, 250), other=random.choice(["p", "q", "s", None], 250))
-    return pairs, singles, rows.assign(event_timestamp=moments(250) + pd.to_timedelta(random.integers(0, 2, 250), "s"))
+    singles = (
+        table(200, n=random.integers(0, 9, 200)).assign(known=moments(200)).drop_duplicates(["a", "known"])
+    )
+    # The key 3 is unknown.
+    rows = table(250, b=random.integers(0, 4, 250), other=random.choice(LETTERS, 250))
+    return (
+        pairs,
+        singles,
+        rows.assign(event_timestamp=moments(250) + pd.to_timedelta(random.integers(0, 2, 250), "s")),
+    )
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -178,7 +207,11 @@ def _projected(feast: Any) -> list[tuple[Any, Any]]:
 
 def test_what_is_registered_already_is_not_imported_again(shop: "Shop") -> None:
     imports = shop.root / "imports.txt"
-    shop.edit("features.py", "from datetime", f"with open({str(imports)!r}, 'a') as file:\n    file.write('x')\nfrom datetime")
+    shop.edit(
+        "features.py",
+        "from datetime",
+        f"with open({str(imports)!r}, 'a') as file:\n    file.write('x')\nfrom datetime",
+    )
     first = shop.store().register()
     assert shop.store().register() == first
     assert imports.read_text() == "x"
@@ -186,7 +219,9 @@ def test_what_is_registered_already_is_not_imported_again(shop: "Shop") -> None:
 
 def test_a_repository_that_does_not_import_is_refused_with_the_file(shop: "Shop") -> None:
     shop.edit("features.py", "import pandas as pd", "import pandaz as pd")
-    with pytest.raises(FeatureStoreError, match=r"features.py does not import: ModuleNotFoundError: No module"):
+    with pytest.raises(
+        FeatureStoreError, match=r"features.py does not import: ModuleNotFoundError: No module"
+    ):
         shop.store().register()
 
 
@@ -230,7 +265,9 @@ def test_a_service_is_described(shop: "Shop") -> None:
     assert service.categorical == ("tier",)
 
 
-def test_two_projects_of_one_process_do_not_mix(shop: "Shop", tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_two_projects_of_one_process_do_not_mix(
+    shop: "Shop", tmp_path_factory: pytest.TempPathFactory
+) -> None:
     other = type(shop)(tmp_path_factory.mktemp("other"))
     for file in shop.root.glob("feature_repo/**/*"):
         if file.is_file():
@@ -263,8 +300,16 @@ def test_processes_may_register_at_once(shop: "Shop") -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ('name="spend", dtype=Float64', 'name="spent", dtype=Float64', "needs the column 'spent', which the published"),
-        ('name="spend", dtype=Float64', 'name="spend", dtype=Int64', "declares 'spend' as Int64, but the published"),
+        (
+            'name="spend", dtype=Float64',
+            'name="spent", dtype=Float64',
+            "needs the column 'spent', which the published",
+        ),
+        (
+            'name="spend", dtype=Float64',
+            'name="spend", dtype=Int64',
+            "declares 'spend' as Int64, but the published",
+        ),
         ('join_keys=["customer"]', 'join_keys=["client"]', "It has: customer, seen_at, visits, spend, tier."),
     ],
 )
@@ -279,7 +324,7 @@ def test_a_view_that_does_not_fit_its_published_dataset_is_refused(
 
 def test_a_view_of_no_dataset_is_refused(shop: "Shop") -> None:
     shop.edit("features.py", 'published("habits")', 'published("habit")')
-    with pytest.raises(FeatureStoreError, match="No dataset is named 'habit'. Did you mean 'habits'"):
+    with pytest.raises(FeatureStoreError, match=r"No dataset is named 'habit'. Did you mean 'habits'"):
         shop.store().register()
 
 
@@ -303,7 +348,9 @@ def _with_view(shop: "Shop") -> str:
 def test_an_unknown_service_is_named_with_a_hint(shop: "Shop") -> None:
     store = shop.store()
     store.register()
-    with pytest.raises(FeatureStoreError, match="No feature service is named 'shoper'. Did you mean 'shopper'"):
+    with pytest.raises(
+        FeatureStoreError, match=r"No feature service is named 'shoper'. Did you mean 'shopper'"
+    ):
         store.service("shoper")
 
 
@@ -311,7 +358,9 @@ def test_rows_without_a_needed_column_are_refused(shop: "Shop") -> None:
     store = shop.store()
     store.register()
     rows = asked(shop, ("ann", "1")).rename(columns={"amount": "amounts"})
-    with pytest.raises(FeatureStoreError, match="needs 'amount', which the rows do not have. Did you mean 'amounts'"):
+    with pytest.raises(
+        FeatureStoreError, match=r"needs 'amount', which the rows do not have. Did you mean 'amounts'"
+    ):
         store.historical(rows, "shopper")
 
 
@@ -328,7 +377,7 @@ def test_a_file_without_feature_store_yaml_is_refused(shop: "Shop") -> None:
 
 def test_a_bad_dataset_is_named_by_its_reader(shop: "Shop") -> None:
     shop.write("datasets/habits.yaml", "name: habits\nkeys: [customer]\n")
-    with pytest.raises((FeatureStoreError, SpecError), match="keys: unknown field. Did you mean 'key'"):
+    with pytest.raises((FeatureStoreError, SpecError), match=r"keys: unknown field. Did you mean 'key'"):
         shop.store().register()
 
 

@@ -68,7 +68,12 @@ def test_a_training_set_is_the_labelled_rows_with_their_features_by_time(open_sh
     assert rows["spend"].tolist()[:3] == [100.0, 300.0, 200.0]
     assert rows["share"].tolist()[:3] == [0.1, 0.1, 0.1]
     assert rows["label"].tolist() == [1.0, 0.0, 0.0, 1.0]
-    assert dict(built.features) == {"visits": "int64", "spend": "float64", "tier": "string", "share": "float64"}
+    assert dict(built.features) == {
+        "visits": "int64",
+        "spend": "float64",
+        "tier": "string",
+        "share": "float64",
+    }
     assert built.categorical == ("tier",)
     assert built.rows == 4
     assert (built.first, built.last) == (open_shop.at("2 10:00"), open_shop.at("5"))
@@ -148,8 +153,8 @@ def test_a_training_set_without_a_feature_value_is_refused(open_shop: "Shop") ->
 
 def test_no_rows_are_refused_with_what_became_of_them(open_shop: "Shop") -> None:
     message = (
-        r"There is no row to train 'returns_soon' on as of 2020-06-05T00:00:00\+00:00. Of 4 rows of 'orders' by "
-        r"then, 4 have no label yet \(it is known 3d after the event\), and 0 have an empty one"
+        r"There is no row to train 'returns_soon' on as of 2020-06-05T00:00:00\+00:00. Of 4 rows of "
+        r"'orders' by then, 4 have no label yet \(it is known 3d after the event\), and 0 have an empty one"
     )
     with pytest.raises(TrainingError, match=message):
         build(open_shop, as_of="5")
@@ -163,12 +168,14 @@ def test_a_single_class_is_refused(open_shop: "Shop") -> None:
 
 def test_a_label_that_is_a_feature_is_refused(open_shop: "Shop") -> None:
     open_shop.edit("models/returns_soon.yaml", "column: returned,", "column: spend, dataset: null,")
-    with pytest.raises(TrainingError, match="The label 'spend' of 'returns_soon' is a feature of the service"):
+    with pytest.raises(
+        TrainingError, match="The label 'spend' of 'returns_soon' is a feature of the service"
+    ):
         build_unchecked(open_shop)
 
 
 def build_unchecked(shop: "Shop") -> TrainingSet:
-    """Build from a model whose file `keepfit check` refuses, as a published table may differ from its spec."""
+    """Build from a model whose file `keepfit check` refuses: a published table may differ from its spec."""
     from keepfit.spec import ModelSpec
     from keepfit.spec.yaml_file import read_yaml
 
@@ -177,7 +184,9 @@ def build_unchecked(shop: "Shop") -> TrainingSet:
     moment = shop.at("8").to_pydatetime()
     out = shop.root / "training_set.parquet"
     datasets = shop.project.datasets
-    return build_training_set(spec, datasets, shop.store(), shop.lake, as_of=moment, out=out, scratch=shop.root)
+    return build_training_set(
+        spec, datasets, shop.store(), shop.lake, as_of=moment, out=out, scratch=shop.root
+    )
 
 
 @pytest.mark.parametrize(
@@ -190,7 +199,9 @@ def build_unchecked(shop: "Shop") -> TrainingSet:
 )
 def test_a_model_that_does_not_fit_its_rows_is_refused(open_shop: "Shop", old: str, new: str) -> None:
     open_shop.edit("models/returns_soon.yaml", old, new)
-    with pytest.raises(TrainingError, match=r"models/returns_soon.yaml: the rows of 'orders' cannot be selected"):
+    with pytest.raises(
+        TrainingError, match=r"models/returns_soon.yaml: the rows of 'orders' cannot be selected"
+    ):
         build_unchecked(open_shop)
 
 

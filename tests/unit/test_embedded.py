@@ -143,7 +143,7 @@ def test_users_that_were_added_to_the_password_file_stay(tmp_path: Path) -> None
 # Processes
 
 
-def test_a_childs_child_is_found_after_its_parent_was_killed(
+def test_a_grandchild_is_found_after_its_parent_was_killed(
     started: Callable[..., tuple[Started, Path]],
 ) -> None:
     program, log = started(sys.executable, "-c", PARENT_AND_CHILD)
@@ -181,6 +181,17 @@ def test_a_process_id_that_was_used_again_is_somebody_else(
     assert earlier.process() is None
     assert session_members([earlier]) == []
     assert program.process() is not None
+
+
+def test_a_long_log_is_put_aside_when_its_program_starts_again(
+    started: Callable[..., tuple[Started, Path]], tmp_path: Path
+) -> None:
+    with (tmp_path / "0.log").open("wb") as file:
+        file.truncate(20_000_001)
+    _, log = started("echo", "new")
+    until(log.read_text)
+    assert log.read_text() == "new\n"
+    assert (tmp_path / "0.old.log").stat().st_size == 20_000_001
 
 
 # A component

@@ -3,8 +3,9 @@ from textwrap import dedent
 
 import pytest
 
-from keepfit.errors import SpecError
+from keepfit.errors import ConfError, SpecError
 from keepfit.spec import Problem, check_project, load_dataset, load_model, load_project
+from keepfit.spec.window import parse_moment
 
 ORDERS = """\
     name: orders
@@ -302,3 +303,8 @@ def test_a_thousand_models_load_in_a_second_of_cpu_time(repo: Path) -> None:
     project = load_project(repo)
     assert process_time() - began < 1.0
     assert len(project.models) == 1001
+
+
+def test_a_time_beyond_the_calendar_is_an_error_not_a_crash() -> None:
+    with pytest.raises(ConfError, match=r"as_of is '9999-12-31T23:59:59-12:00', which is no ISO 8601 time"):
+        parse_moment("9999-12-31T23:59:59-12:00", "as_of")

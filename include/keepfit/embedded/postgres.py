@@ -59,9 +59,17 @@ class Postgres:
         return self.pid() is None
 
     def restart_if_dead(self) -> bool:
-        """Start the server again if it died; tell whether it had."""
+        """Start the server again if it died; tell whether it had.
+
+        Raises:
+            EmbeddedError: Its data are gone. A new, empty database in their place would hide it.
+        """
         if self.pid() is not None:
             return False
+        if not self.data.exists():
+            raise EmbeddedError(
+                f"{self.data} was removed while its database ran. Put it back, or start anew."
+            )
         with alone(self._change):
             self._start()
         return True

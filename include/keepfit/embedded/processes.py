@@ -16,6 +16,7 @@ MARK = "KEEPFIT_SUPERVISED_BY"
 _KILLED_WITHIN = 10.0
 _LEADERS_END_WITHIN = 1.5
 _QUIET_LOOKS = 3
+_LONG_LOG = 20_000_000
 _SAME_START = 5.0
 """Seconds by which one start may differ from itself: it is told relative to a clock that may be set."""
 
@@ -47,8 +48,13 @@ class Started:
 def start(
     command: Sequence[str], environment: Mapping[str, str], log: Path, folder: Path
 ) -> subprocess.Popen[bytes]:
-    """Start a program in a session of its own; what it writes goes to the end of a log file."""
+    """Start a program in a session of its own; what it writes goes to the end of a log file.
+
+    A log that has grown long is put aside first, in place of the one put aside before.
+    """
     log.parent.mkdir(parents=True, exist_ok=True)
+    if log.exists() and log.stat().st_size > _LONG_LOG:
+        os.replace(log, log.with_suffix(".old.log"))
     with log.open("ab") as output:
         return subprocess.Popen(  # noqa: S603 - the supervisor's own programs
             command,

@@ -1,7 +1,7 @@
 """Makes a project's databases available to this process and to those it starts."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -42,17 +42,19 @@ def stores(project: Project) -> Iterator[Locations]:
 
 
 @contextmanager
-def databases(project: Project) -> Iterator[Databases]:
+def databases(project: Project, *, airflow: bool = False) -> Iterator[Databases]:
     """Make a project's databases reachable in the block, and point `KEEPFIT_...` of the environment at them.
 
-    A variable that is set already wins.
+    A variable that is set already wins. With `airflow`, a database for Airflow is needed too.
     """
     if project.spec.database == "external":
-        _need_all(os.environ)
-    if project.spec.database != "embedded":
+        _need_all((*DATABASES, AIRFLOW_DATABASE) if airflow else tuple(DATABASES))
         with _environment({}, project):
-            file = f"sqlite:///{project.locations.home / 'airflow.db'}"
-            yield Databases(project.locations, os.environ.get(AIRFLOW_DATABASE) or file, None)
+            yield Databases(project.locations, os.environ.get(AIRFLOW_DATABASE, ""), None)
+        return
+    if project.spec.database == "sqlite":
+        with _environment({}, project):
+            yield Databases(project.locations, f"sqlite:///{project.locations.home / 'airflow.db'}", None)
         return
     postgres = Postgres(project.locations.home)
     with postgres.used():
@@ -77,8 +79,8 @@ def _environment(defaults: Mapping[str, str], project: Project) -> Iterator[None
                 os.environ[name] = before[name]
 
 
-def _need_all(environ: Mapping[str, str]) -> None:
-    missing = [name for name in DATABASES if not environ.get(name)]
+def _need_all(names: Collection[str]) -> None:
+    missing = [name for name in names if not os.environ.get(name)]
     if missing:
         raise EmbeddedError(
             f"`database: external` in feature_repo/keepfit.yaml, but {', '.join(missing)} "

@@ -76,7 +76,7 @@ class Supervisor:
                 raise
 
     def _work(self) -> None:
-        with databases(self._project) as found:
+        with databases(self._project, airflow=True) as found:
             try:
                 while True:
                     try:

@@ -41,7 +41,9 @@ class RunFolder:
         """
         path = self.path / f"{name}.json"
         if not path.exists():
-            raise NotReadyError(f"{path} is missing: the step {name!r} has not finished in this run. Run it first.")
+            raise NotReadyError(
+                f"{path} is missing: the step {name!r} has not finished in this run. Run it first."
+            )
         result: dict[str, Any] = json.loads(path.read_text())
         return result
 

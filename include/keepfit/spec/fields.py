@@ -65,8 +65,12 @@ def _cron(value: str) -> str:
     return value
 
 
-def _utc(value: datetime) -> datetime:
-    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+def in_utc(value: datetime) -> datetime:
+    """Put a time into UTC; one without a zone is UTC already."""
+    try:
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"{value.isoformat()} lies outside the years 1 to 9999 in UTC") from None
 
 
 Duration = Annotated[
@@ -80,7 +84,7 @@ Cron = Annotated[
     str, AfterValidator(_cron), WithJsonSchema({"type": "string", "examples": ["@daily", "0 3 * * 1"]})
 ]
 """A cron expression of five fields, or a preset such as `@daily`."""
-Moment = Annotated[datetime, AfterValidator(_utc)]
+Moment = Annotated[datetime, AfterValidator(in_utc)]
 """A point in time; one without a zone is read as UTC."""
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 """A lower-case name; it becomes part of DAG ids, table names and model names."""

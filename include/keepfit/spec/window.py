@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Self
 
 from keepfit.errors import ConfError
+from keepfit.spec.fields import in_utc
 
 _KEY = "%Y%m%dT%H%M%SZ"
 
@@ -71,9 +72,8 @@ class Window:
 def parse_moment(text: str, what: str) -> datetime:
     """Read an ISO 8601 text; one without a zone is UTC."""
     try:
-        moment = datetime.fromisoformat(text)
+        return in_utc(datetime.fromisoformat(text))
     except ValueError:
         raise ConfError(
             f"{what} is {text!r}, which is no ISO 8601 time. Write it like 2013-01-01T00:00:00Z."
         ) from None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

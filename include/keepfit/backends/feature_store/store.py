@@ -129,8 +129,8 @@ def _check_columns(rows: pd.DataFrame, asked: ServiceDescription) -> None:
     missing = [column for column in (MOMENT, *asked.needed_columns) if column not in rows.columns]
     if missing:
         raise FeatureStoreError(
-            f"The feature service {asked.name!r} needs {', '.join(map(repr, missing))}, which the rows do not "
-            f"have.{did_you_mean(missing[0], rows.columns)} They have: {', '.join(rows.columns)}. "
+            f"The feature service {asked.name!r} needs {', '.join(map(repr, missing))}, which the rows do "
+            f"not have.{did_you_mean(missing[0], rows.columns)} They have: {', '.join(rows.columns)}. "
             "Add the columns to the model's `entities.columns`."
         )
     if clash := ", ".join(sorted(set(rows.columns) & set(asked.feature_names))):
