@@ -42,13 +42,15 @@ RUNS = 5
 def measure(code: str) -> tuple[float, float, list[str]]:
     """Return the median CPU seconds and peak MB of a fresh process, and the heavy modules it loaded."""
     script = MEASURE.format(code=code, heavy=HEAVY)
-    runs = [
-        json.loads(
-            subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout
-        )
-        for _ in range(RUNS)
-    ]
+    runs = [told_by(script) for _ in range(RUNS)]
     return median(run[0] for run in runs), median(run[1] for run in runs), runs[0][2]
+
+
+def told_by(script: str) -> tuple[float, float, list[str]]:
+    """Run a script in a fresh process and read its last line; the libraries print at import too."""
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    cpu, peak, heavy = json.loads(done.stdout.splitlines()[-1])
+    return cpu, peak, heavy
 
 
 def project_of(models: int, folder: Path) -> Path:

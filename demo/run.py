@@ -17,6 +17,7 @@ from keepfit.embedded.stores import stores
 from keepfit.embedded.supervisor import Status, up
 from keepfit.errors import KeepfitError
 from keepfit.ledger import Decision, Ledger
+from keepfit.plugins import use_plugins
 from keepfit.spec import Project, Window, load_project
 
 ROOT = Path(__file__).parents[1]
@@ -112,6 +113,7 @@ def _run_id(window: Window) -> str:
 
 def walk(root: Path, most_weeks: int, console: Console) -> Status:
     """Set everything up, walk, tell the story, and leave Airflow running."""
+    use_plugins(root)
     from nyc_flights import write_source
 
     story = Story(console)

@@ -1,12 +1,12 @@
 """The whole loop in a real Airflow, by REST: load, train, deploy, walk on, decay, decide, retrain.
 
-The tests follow each other on one running project, the starter of `keepfit new`, whose data change on 1 May 2024.
+The tests follow each other on one running project: the starter of `keepfit new`, whose data change
+on 1 May 2024.
 """
 
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,8 +28,8 @@ def conf_of(window: Window) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def ledger(up: Status, project: Path) -> Iterator[Ledger]:
-    with stores(load_project(project)) as locations:
+def ledger(up: Status) -> Iterator[Ledger]:
+    with stores(load_project(up.home.parent)) as locations:
         yield Ledger(locations.ledger_url)
 
 
@@ -119,7 +119,7 @@ def test_a_cleared_monitor_run_decides_the_same_and_trains_no_more(
 
 
 def test_a_window_that_arrives_twice_at_once_is_published_once(
-    airflow: AirflowClient, ledger: Ledger, project: Path
+    airflow: AirflowClient, ledger: Ledger
 ) -> None:
     window = Window(FIRST.start, FIRST.start + WEEK)
     for run_id in ("twice_a", "twice_b"):

@@ -1,4 +1,4 @@
-"""The wheel in a stranger's own Airflow: a fresh environment, his own feature_repo, nothing of this checkout."""
+"""The wheel in a stranger's own Airflow: a fresh environment, his own feature_repo, no checkout."""
 
 import os
 import subprocess

@@ -131,6 +131,7 @@ def test_a_folder_no_socket_can_live_in_gets_one_elsewhere(home: Path, name: str
         assert len(str(folder)) < 60
         assert folder.stat().st_mode & 0o777 == 0o700
         assert ask(postgres, "SELECT 1") == "1"
+    assert not folder.exists()
 
 
 def test_who_has_another_folder_for_temporary_files_finds_the_running_server(

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -16,14 +17,16 @@ SHOWN = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", ["README.md", "docs/your-own-model.md"])
-def test_the_commands_shown_work(page: str, tmp_path: Path) -> None:
+def test_the_commands_shown_work(page: str) -> None:
     script = "set -e\n" + "\n".join(SHOWN.findall((ROOT / page).read_text()))
     foreign = ("AIRFLOW", "KEEPFIT")
     clean = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     clean["PATH"] = f"{Path(sys.executable).parent}:{clean['PATH']}"
-    done = subprocess.run(
-        ["bash", "-c", script], cwd=tmp_path, env=clean, capture_output=True, text=True, check=False
-    )
+    # Not pytest's own folder: as root the database is another user, whom another pytest would lock out of it.
+    with TemporaryDirectory(prefix="keepfit-readme-") as folder:
+        done = subprocess.run(
+            ["bash", "-c", script], cwd=folder, env=clean, capture_output=True, text=True, check=False
+        )
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
 
 

@@ -144,8 +144,13 @@ class Postgres:
         mark.unlink(missing_ok=True)
 
     def _stop(self) -> None:
-        if self.pid() is not None:
-            self._control("-m", "fast", "stop")
+        if self.pid() is None:
+            return
+        folder = self.socket_folder()
+        self._control("-m", "fast", "stop")
+        if folder != self.data.resolve():
+            with suppress(OSError):
+                folder.rmdir()
 
     def _control(self, *arguments: str) -> None:
         # Folders above may have been closed to others since.
