@@ -1,7 +1,7 @@
 """What parsing costs: the DAGs of 1, 10, 100 and 1,000 model specs against hand-written imports.
 
-Baselines, in the same run: a DAG file that imports only `airflow.sdk`, and one that imports the five libraries at its
-top, as most published examples do.
+Baselines, in the same run: a DAG file that imports only `airflow.sdk`, and one that imports the five
+libraries at its top, as most published examples do.
 """
 
 import json
@@ -77,9 +77,8 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             root = project_of(models, Path(folder))
             cpu, peak, heavy = measure(OURS.format(root=str(root)))
-        print(
-            f"| keepfit, {models} models | {cpu:.2f} | {cpu / bare:.1f} | {peak:.0f} | {', '.join(heavy) or 'none'} |"
-        )
+        loaded = ", ".join(heavy) or "none"
+        print(f"| keepfit, {models} models | {cpu:.2f} | {cpu / bare:.1f} | {peak:.0f} | {loaded} |")
 
 
 if __name__ == "__main__":

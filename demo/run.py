@@ -39,6 +39,7 @@ class Walk:
         self._unpause()
         self._ingest(FIRST)
         for model in self.project.models:
+            self.story.until(lambda name=model: self._has_tried_to_predict(name), f"{model}__predict")
             self._run(
                 f"{model}__train", "demo__first", {"as_of": FIRST.end.isoformat(), "reason": "first training"}
             )
@@ -57,6 +58,11 @@ class Walk:
         for model in self.project.models:
             for stage in STAGES:
                 self.airflow.unpause(f"{model}__{stage}")
+
+    def _has_tried_to_predict(self, model: str) -> bool:
+        """Tell whether the first window's prediction has ended: it finds no champion yet and skips."""
+        runs = self.airflow.runs(f"{model}__predict")
+        return any(run["partition_key"] == FIRST.key and run["state"] == "success" for run in runs)
 
     def _ingest(self, window: Window) -> None:
         """Ingest every dataset that has a source of its own; the others follow by themselves."""

@@ -21,6 +21,7 @@ from keepfit.ledger import Ledger, Publication, Training, migrate
 from keepfit.pipeline.monitoring import MonitorRun
 from keepfit.pipeline.snapshot import take_snapshot
 from keepfit.spec import Project, Window, load_project
+from keepfit.steps.measure import measure_performance
 from keepfit.steps.metrics import log_loss
 
 pytestmark = [
@@ -234,6 +235,23 @@ def test_decay_is_measured_as_by_hand_on_the_rows_whose_labels_are_known(shop: S
     by_hand = log_loss(known["left"].to_numpy(np.float64), (1 / (1 + np.exp(-known["visits"]))).to_numpy())
     assert (done["verdict"], done["trigger"]) == ("retrain", "performance")
     assert f"log_loss {by_hand:.4f} on {len(known)} labelled rows is" in done["reason"]
+
+
+def test_rows_that_the_champions_training_knew_say_nothing_of_its_worth(shop: Shop) -> None:
+    labelled = pd.DataFrame(
+        {
+            "event_time": [week(0).start, week(0).end, week(0).end + timedelta(hours=1)] * 4,
+            "score": [0.0, 0.0, 0.5] * 4,
+            "label": [1.0, 1.0, 1.0, 0.0, 0.0, 0.0] * 2,
+            "version": "1",
+        }
+    )
+    spec = shop.project.model("churn")
+    found = measure_performance(labelled, spec, "1", {"log_loss": 0.6}, seen_until=week(0).end)
+    assert found.versions["1"]["rows"] == 4
+    assert found.versions["1"]["log_loss"] == pytest.approx(np.log(2))
+    everything = measure_performance(labelled, spec, "1", {"log_loss": 0.6})
+    assert everything.versions["1"]["rows"] == 12
 
 
 def test_metrics_of_the_projects_own_are_measured_and_undefined_ones_are_null(shop: Shop) -> None:

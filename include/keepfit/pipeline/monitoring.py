@@ -73,8 +73,9 @@ class MonitorRun:
             return self.folder.write("measure", {"signal": None, "versions": {}})
         use_plugins(self.snapshot.root)
         labelled = pd.read_parquet(self.folder.file(LABELLED))
-        version, holdout = self.champion.version, self.champion.holdout
-        result = measure_performance(labelled, self.model, version, holdout)
+        champion, as_of = self.champion, self.champion.signal.as_of
+        seen_until = as_of - self.model.label.delay if as_of else None
+        result = measure_performance(labelled, self.model, champion.version, champion.holdout, seen_until)
         return self.folder.write("measure", asdict(result))
 
     def detect_drift(self) -> dict[str, Any]:

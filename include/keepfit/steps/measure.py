@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
 import pandas as pd
@@ -22,16 +23,24 @@ class Performance:
 
 
 def measure_performance(
-    labelled: pd.DataFrame, spec: ModelSpec, version: str, holdout: Mapping[str, float]
+    labelled: pd.DataFrame,
+    spec: ModelSpec,
+    version: str,
+    holdout: Mapping[str, float],
+    seen_until: datetime | None = None,
 ) -> Performance:
     """Measure all versions and judge whether the champion's figures allow an answer.
 
     Args:
-        labelled: `score`, `label` and `version` of each labelled prediction.
+        labelled: `event_time`, `score`, `label` and `version` of each labelled prediction.
         spec: Which metrics, and how many rows an answer needs.
         version: The champion.
         holdout: The champion's metrics on its own holdout.
+        seen_until: The champion's training knew the rows up to then, so they say nothing of its worth.
     """
+    if seen_until is not None:
+        seen = (labelled["version"] == version) & (labelled["event_time"] <= seen_until)
+        labelled = labelled[~seen]
     names = spec.evaluate.all_metrics
     versions = {
         str(each): {"rows": len(rows), **_metrics(rows, names)}
