@@ -263,6 +263,7 @@ def test_an_external_database_whose_url_is_not_given_is_named(
         monkeypatch.setenv(name, "postgresql+psycopg2://somewhere/x")
     with databases(shop):
         pass
+    monkeypatch.delenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", raising=False)
     complaint = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN is not set in the environment"
     with pytest.raises(EmbeddedError, match=complaint), databases(shop, airflow=True):
         pass
