@@ -9,7 +9,7 @@ import httpx
 from keepfit.errors import EmbeddedError
 
 _DONE = ("success", "failed")
-_ATTEMPTS = 5
+_ATTEMPTS = 8
 _SERVER_ERROR = 500
 
 
