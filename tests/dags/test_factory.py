@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from airflow.sdk import DAG, Asset, CronDataIntervalTimetable, CronTriggerTimetable, PartitionedAssetTimetable
 
-from keepfit.airflow import dataset_asset, predictions_asset, project_dags
+from keepfit.airflow import champion_asset, dataset_asset, predictions_asset, project_dags
 
 
 def edges(dag: DAG) -> set[tuple[str, str]]:
@@ -84,6 +84,21 @@ def test_monitoring_follows_the_predictions_and_ends_in_a_decision(shop: Path) -
         ("decide", "trigger_training"),
         ("detect_drift", "draw_drift"),
     }
+
+
+def test_what_is_woken_starts_unpaused_and_what_has_a_cron_as_airflow_is_set(shop: Path) -> None:
+    assert {dag_id: dag.is_paused_upon_creation for dag_id, dag in project_dags(shop).items()} == {
+        "orders__ingest": None,
+        "spending__ingest": False,
+        "returns__train": None,
+        "returns__predict": False,
+        "returns__monitor": False,
+    }
+
+
+def test_no_dataset_is_called_like_a_model_s_asset() -> None:
+    assert predictions_asset("churn").name != dataset_asset("churn_predictions").name
+    assert champion_asset("churn").name != dataset_asset("churn_champion").name
 
 
 def test_a_spec_sets_retries_timeout_and_owner(shop: Path) -> None:

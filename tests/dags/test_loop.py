@@ -3,7 +3,7 @@
 from pathlib import Path
 from textwrap import dedent
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.models.asset import AssetEvent, AssetModel
@@ -63,7 +63,7 @@ def events(asset: str) -> list[AssetEvent]:
 
 
 def test_the_loop_closes(starter: Path, run_dag: "RunDag") -> None:
-    def run(dag_id: str, conf: dict[str, str] | None = None) -> "Run":
+    def run(dag_id: str, conf: dict[str, Any] | None = None) -> "Run":
         ended = run_dag(starter, dag_id, conf)
         assert ended.state == "success", ended.log[-4000:]
         return ended
@@ -105,6 +105,13 @@ def test_the_loop_closes(starter: Path, run_dag: "RunDag") -> None:
     run("returns__train", dict(started.conf or {}))
     assert ledger.trainings("returns")[-1].decision_key == decision.key
     assert ledger.trainings("returns")[-1].as_of == Window.parse(*JUNE).end
+
+    # Predictions of a version that is not live, and a refresh of everything, wake nothing.
+    old = {**window(*JUNE), "version": "1"}
+    assert run("returns__predict", old).tasks["predict"] == "success"
+    assert events("x-keepfit://models/returns/predictions")[-1].partition_key is None
+    run("orders__ingest", {**window(*JUNE), "full_refresh": True})
+    assert events("x-keepfit://datasets/orders")[-1].partition_key is None
 
 
 def test_someone_s_dag_waits_for_drift(starter: Path, run_dag: "RunDag") -> None:

@@ -15,6 +15,7 @@ from airflow.triggers.base import TriggerEvent
 from airflow.utils.session import create_session
 from sqlalchemy import select
 
+from keepfit.airflow.sensors import DriftSensor
 from keepfit.airflow.triggers import PublicationTrigger
 from keepfit.ledger import Ledger, Publication, migrate
 from keepfit.spec import Window
@@ -136,6 +137,12 @@ def test_a_slow_ledger_does_not_hold_up_the_triggerer_s_other_triggers(shop: Pat
     locked.execute("BEGIN EXCLUSIVE")
     asyncio.run(both())
     assert max(gaps) < 0.5
+
+
+def test_drift_sensors_mapped_over_models_have_folders_of_their_own(shop: Path) -> None:
+    sensors = [DriftSensor(task_id="drift", root=shop, model=model) for model in ("returns", "churn")]
+    folders = {each._folder("someones", index) for each in sensors for index in (-1, 0, 1)}
+    assert len(folders) == 6
 
 
 @pytest.mark.usefixtures("ledger")

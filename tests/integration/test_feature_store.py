@@ -415,3 +415,15 @@ def test_a_corrected_value_replaces_the_wrong_one(shop: "Shop") -> None:
         shop.habits(("ann", "1", 1, spend, "a"))
         store.materialize("habits", week("1", "2", shop))
     assert online(shop, "ann")["spend"] == 11.0
+
+
+def test_a_view_registered_before_its_dataset_is_checked_when_it_is_materialised(shop: "Shop") -> None:
+    shop.edit("features.py", 'name="spend", dtype=Float64', 'name="spent", dtype=Float64')
+    store = shop.store()
+    store.register()
+    shop.habits(("ann", "1", 1, 10.0, "a"))
+    message = (
+        r"features\.py: The view 'habits' needs the column 'spent'.* Did you mean 'spend'\? It has: customer"
+    )
+    with pytest.raises(FeatureStoreError, match=message):
+        store.materialize("habits", week("1", "2", shop))

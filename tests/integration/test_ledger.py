@@ -6,6 +6,7 @@ import sqlite3
 import tempfile
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -191,6 +192,17 @@ def test_trainings_are_recorded_once_per_run(ledger: Ledger) -> None:
     ledger.record_training(first)
     ledger.record_training(Training("r1", "churn", "key", START, "2", "fail", (), {}))
     assert ledger.trainings("churn") == [first]
+
+
+def test_a_failed_training_that_is_cleared_and_ends_well_counts_as_the_verdict(ledger: Ledger) -> None:
+    error = Training("r1", "churn", "key", START, None, "error", ("no memory",), {})
+    ledger.record_training(error)
+    ledger.record_training(replace(error, reasons=("again",)))
+    assert ledger.trainings("churn") == [error]
+    verdict = Training("r1", "churn", "key", START, "1", "pass", (), {})
+    ledger.record_training(verdict)
+    ledger.record_training(replace(error, reasons=("later",)))
+    assert ledger.trainings("churn") == [verdict]
 
 
 def test_two_models_may_train_in_runs_of_one_name(ledger: Ledger) -> None:

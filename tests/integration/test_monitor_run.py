@@ -16,7 +16,7 @@ from keepfit.backends import model_files
 from keepfit.backends.lake import Lake
 from keepfit.backends.model_registry import ModelRegistry
 from keepfit.backends.version import VersionDetails
-from keepfit.errors import NotReadyError, SchemaError
+from keepfit.errors import ConfError, NotReadyError, SchemaError
 from keepfit.ledger import Ledger, Publication, Training, migrate
 from keepfit.pipeline.monitoring import MonitorRun
 from keepfit.pipeline.snapshot import take_snapshot
@@ -378,15 +378,45 @@ def test_the_report_is_drawn_beside_the_decision(shop: Shop) -> None:
     assert "visits" in page.read_text()
 
 
+def test_without_a_champion_nothing_is_waited_for_and_the_decision_says_so(tmp_path: Path) -> None:
+    shop = Shop(tmp_path)
+    shop.registry.initialise()
+    assert shop.run(0).wait_for() == ()
+    done = shop.monitor(0)
+    assert (done["verdict"], done["reason"]) == ("insufficient", "no champion yet: run churn__train")
+
+
+def test_the_command_line_decides_nothing_before_the_predictions_are_there(shop: Shop) -> None:
+    from keepfit.cli.ways import monitor
+
+    with pytest.raises(NotReadyError, match=r"yet: predictions__churn\..* `keepfit run churn --step predict"):
+        list(monitor(shop.run(0).snapshot))
+    assert shop.ledger.decisions("churn") == []
+
+
+def test_two_runs_never_share_a_folder_whatever_their_ids(shop: Shop) -> None:
+    folders = {shop.run(0, run_id).folder.path for run_id in ("a:b", "a-b", "a/b", "a%3Ab", "a b", "...")}
+    assert len(folders) == 6
+    assert {folder.parent for folder in folders} == {shop.at.runs / "churn__monitor"}
+    for bad in (".", ".."):
+        with pytest.raises(ConfError, match="names no folder"):
+            shop.run(0, bad)
+
+
+def test_a_run_id_used_for_another_window_is_refused(shop: Shop) -> None:
+    shop.run(0, "mine")
+    shop.run(0, "mine")
+    wrong = f"a run of window {week(0).key}, not {week(1).key}. Give this run an id"
+    with pytest.raises(ConfError, match=wrong):
+        shop.run(1, "mine")
+
+
 def test_a_window_waits_for_its_predictions_and_its_labels(shop: Shop) -> None:
-    assert shop.run(1).wait_for() == ("predictions__churn", "customers")
-    frame = shop.customers(week(1))
-    shop.predict(week(1), frame)
-    assert shop.run(1).wait_for() == ("customers",)
-    shop.publish_truth(week(1), frame)
-    assert shop.run(1).wait_for() == (), "nothing is waited for that lies before the first label"
+    assert shop.run(1).wait_for() == ("predictions__churn",), "labels beside the rows came with them"
     shop.publish_truth(week(-1), shop.customers(week(-1)))
-    assert shop.run(1).wait_for() == ("customers",), "now week 0 is a gap"
+    shop.live_week(1)
+    assert shop.run(1).wait_for() == (), "week 0, where its labels begin, may never come"
+    assert shop.monitor(1)["verdict"] != "blocked"
 
 
 def test_labels_are_those_known_at_the_end_of_the_window(shop: Shop) -> None:
@@ -458,3 +488,32 @@ def test_a_label_column_that_is_not_published_is_named(shop: Shop) -> None:
     shop.publish("customers", week(0), bare)
     with pytest.raises(SchemaError, match="its dataset is published without left"):
         shop.run(0).join_labels()
+
+
+def test_a_key_that_comes_again_in_another_window_keeps_each_rows_own_label(shop: Shop) -> None:
+    first = shop.customers(week(0))
+    again = shop.customers(week(1)).assign(id=first["id"], left=~first["left"])
+    for number, frame in enumerate((first, again)):
+        shop.publish_truth(week(number), frame)
+        shop.predict(week(number), frame)
+    run = shop.run(1)
+    run.join_labels()
+    stored = pd.read_parquet(run.folder.file("labelled.parquet"))
+    rows = pd.concat([first, again])
+    truth = rows.set_index(["id", "event_time"])["left"].astype(float)
+    assert stored.set_index(["id", "event_time"])["label"].to_dict() == {
+        key: truth[key] for key in zip(stored["id"], stored["event_time"], strict=True)
+    }
+    assert stored["event_time"].min() < week(0).end < stored["event_time"].max()
+
+
+def test_a_condition_is_checked_before_new_rows_are_counted(shop: Shop, tmp_path: Path) -> None:
+    stolen = tmp_path / "stolen.csv"
+    where = f"true)); COPY (SELECT 1) TO '{stolen}' --"
+    shop.write("feature_repo/models/churn.yaml", MODEL.replace("country <> 'xx'", where))
+    shop.ledger.record_training(Training("first", "churn", None, week(0).end, "1", "pass", (), {}))
+    for number in (0, 1):
+        shop.live_week(number)
+    with pytest.raises(SpecError, match=r"models/churn\.yaml: entities\.where: "):
+        shop.run(1).join_labels()
+    assert not stolen.exists()

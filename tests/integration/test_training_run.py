@@ -363,9 +363,16 @@ def test_the_champion_predicts_a_window_once_however_often_it_is_run(store: Stor
 def test_a_version_named_by_the_trigger_predicts_in_the_role_of_the_chosen(store: Store) -> None:
     store.train("train-1")
     store.train("train-2", day=50)
-    store.predict("predict-1", 61, version="2").predict()
-    assert set(store.predictions()["role"]) == {"chosen"}
-    assert set(store.predictions()["version"]) == {"2"}
+    champion = store.registry.champion("returns_soon")
+    other = "1" if champion == "2" else "2"
+    store.predict("predict-1", 61).predict()
+    told = store.predict("predict-2", 61, version=other).predict()
+    assert (told["role"], told["table"]) == ("chosen", f"predictions__returns_soon__version_{other}")
+    chosen = store.shop.lake.dataset(told["table"]).to_table().to_pandas()
+    assert (set(chosen["role"]), set(chosen["version"])) == ({"chosen"}, {other})
+    assert len(store.ledger.publications(told["table"])) == 1
+    assert set(store.predictions()["version"]) == {champion}, "the champion's stay as they were"
+    assert store.predict("predict-3", 61, version=champion).predict()["role"] == "champion"
 
 
 def test_rows_without_any_feature_are_counted(store: Store) -> None:

@@ -405,3 +405,29 @@ def test_the_published_file_is_sorted_and_of_the_window(root: Path) -> None:
     ingest(root, "trips", BOTH)
     folder = load_project(root).locations.runs / "trips__ingest" / f"r-{BOTH.key}"
     assert pq.read_table(folder / "published.parquet")["key"].to_pylist() == ["a", "b", "c"]
+
+
+def test_a_gap_in_the_lookback_is_waited_for(root: Path) -> None:
+    third = SECOND.shifted(SECOND.end - SECOND.start)
+    ingest(root, "places")
+    for window in (FIRST, third):
+        ingest(root, "trips", window)
+    run = run_of(root, "totals", third)
+    assert run.wait_for() == ("trips",)
+    with pytest.raises(
+        NotReadyError, match=f"trips is not .* whole of {Window(SECOND.start, third.end).key}"
+    ):
+        run.extract()
+    ingest(root, "trips", SECOND)
+    assert run.wait_for() == ()
+    assert run_of(root, "totals", FIRST).wait_for() == (), "nothing lies before the first publication"
+
+
+def test_what_a_killed_step_has_left_is_removed(root: Path) -> None:
+    run = run_of(root, "trips")
+    folder = run._folder
+    stale, other = (folder.path / f".{name}.0a1b2c3d" for name in ("extracted.parquet", "published.parquet"))
+    stale.mkdir()
+    other.write_text("")
+    run.extract()
+    assert (stale.exists(), other.exists()) == (False, True)

@@ -103,7 +103,7 @@ def test_the_models_condition_picks_the_rows(connection: Connection, table: str)
     [
         ({"where": "kindd = 'b'"}, "kindd"),
         ({"columns": ["colour"]}, "colour"),
-        ({"where": "kind ="}, "syntax error"),
+        ({"columns": ["kin"]}, "kin"),
     ],
 )
 def test_a_condition_that_is_wrong_names_the_file(
@@ -177,3 +177,32 @@ def test_an_empty_window_is_a_file_without_rows(tmp_path: Path) -> None:
 def test_a_feature_called_like_a_column_of_ours_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(FeatureStoreError, match=f"{name} is a column of the predictions themselves"):
         predict([], known, Half(), STAMP, key={"id": "int64"}, features={name: "float64"}, out=tmp_path / "x")
+
+
+@pytest.mark.parametrize(
+    ("where", "said"),
+    [
+        ("true)); COPY (SELECT 1) TO 'stolen.csv' --", "syntax error"),
+        ("true) OR (true", "syntax error"),
+        ("id IN (SELECT id FROM 'other.parquet')", "asks for more than the row"),
+        ("known_at > now()", "now reads the clock"),
+        ("age(known_at) > INTERVAL 1 DAY", "reads the clock"),
+        ("random() > 0.5", "random gives other rows each time"),
+    ],
+)
+def test_a_condition_is_one_expression_on_the_row(
+    connection: Connection, table: str, where: str, said: str
+) -> None:
+    with pytest.raises(SpecError, match=rf"models/shapes\.yaml: entities\.where: .*{said}"):
+        rows_of(connection, table, model(where=where))
+
+
+def test_a_row_is_positive_from_the_threshold_on(tmp_path: Path) -> None:
+    out = tmp_path / "predictions.parquet"
+    times = pd.date_range("2024-01-01", periods=3, freq="min", tz="UTC")
+    rows = pd.DataFrame({"id": [1, 2, 3], "event_timestamp": times})
+    for threshold, positive in ((0.5, True), (0.6, False)):
+        predict(
+            [rows], known, Half(), STAMP, key={"id": "int64"}, features=FEATURES, out=out, threshold=threshold
+        )
+        assert pq.read_table(out)["positive"].to_pylist() == [positive] * 3

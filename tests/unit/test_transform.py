@@ -176,6 +176,17 @@ def test_types_are_published_in_one_width(run: Run, tmp_path: Path) -> None:
             "SELECT key, seen, random() AS r FROM source",
             "random gives other rows each time. Derive it from the row",
         ),
+        ("SELECT key, age(seen) AS a, seen FROM source", "age() reads the clock"),
+        ("SELECT key, txid_current() AS t, seen FROM source", "txid_current reads the clock"),
+        (
+            "SELECT key, current_localtimestamp() AS seen FROM source",
+            "current_localtimestamp reads the clock",
+        ),
+        ("SELECT key, seen, current_localtime() AS t FROM source", "current_localtime reads the clock"),
+        ("FROM query('FROM source')", "query runs a text as SQL"),
+        ("FROM query_table('source')", "query_table runs a text as SQL"),
+        ("FROM source USING SAMPLE 10", "sample gives other rows each time"),
+        ("FROM source TABLESAMPLE 10%", "sample gives other rows each time"),
         (
             "SELECT seen, size FROM source",
             "the rows lack key, which datasets/trips.yaml has as `key` or `event_time`.",

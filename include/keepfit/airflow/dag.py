@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from airflow.sdk import DAG, ExceptionRetryPolicy, Param, RetryAction, RetryRule
+from airflow.sdk import DAG, ExceptionRetryPolicy, Param, PartitionedAssetTimetable, RetryAction, RetryRule
 
 from keepfit import errors
 from keepfit.spec import Project
@@ -47,7 +47,10 @@ def new_dag(
     """Outline a DAG.
 
     One run at a time unless said otherwise: the runs of one thing build on each other, in order.
+    A DAG without a cron of its own is not paused at first: Airflow does not keep the publications that
+    would have woken a paused one. Whether one with a cron is, is Airflow's setting.
     """
+    waits = schedule is None or isinstance(schedule, PartitionedAssetTimetable)
     return DAG(
         dag_id=f"{name}__{verb}",
         description=description or None,
@@ -56,6 +59,7 @@ def new_dag(
         start_date=start,
         catchup=catchup,
         max_active_runs=max_active_runs,
+        is_paused_upon_creation=False if waits else None,
         params=dict(params),
         on_failure_callback=on_failure,
         tags=["keepfit", name, verb],

@@ -145,6 +145,11 @@ class DriftSensor(PublicationSensor):
             window = window.shifted(window.end - window.start)
         return self._wait_for(window)
 
+    def _folder(self, dag_id: str, map_index: int | None) -> str:
+        """Name the folder of one sensor: mapped ones share a task id."""
+        mapped = f".{map_index}" if map_index is not None and map_index >= 0 else ""
+        return f"{dag_id}.{self.task_id}.{self.model}{mapped}"
+
     def _detect_drift(self, window: Window, context: Context) -> dict[str, Any]:
         from keepfit.pipeline.monitoring import MonitorRun
         from keepfit.pipeline.snapshot import take_snapshot
@@ -153,7 +158,7 @@ class DriftSensor(PublicationSensor):
         run = context["dag_run"]
         taken = take_snapshot(
             load_project(Path(self.root)),
-            f"{run.dag_id}.{self.task_id}",
+            self._folder(run.dag_id, context["ti"].map_index),
             f"{run_id_of(context)}.{window.key}",
             model=self.model,
             window=window,

@@ -4,6 +4,7 @@ A run's tasks hand on its folder and the step's small result; everything else st
 The pipeline is imported inside the tasks, since DAG files are parsed through this module.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from keepfit.pipeline.prediction import PredictionRun
     from keepfit.pipeline.snapshot import Snapshot
     from keepfit.pipeline.training import TrainingRun
+
+_log = logging.getLogger(__name__)
 
 Handoff = dict[str, Any]
 """A run's folder and the last step's result."""
@@ -76,9 +79,14 @@ def transform(run: Handoff) -> Handoff:
 
 @task(multiple_outputs=False)
 def publish(run: Handoff) -> Handoff:
-    """Replace the window in the lake, and wake what depends on it."""
-    result = _ingest(run).publish()
-    announce(dataset_asset(_snapshot(run).the_dataset.name), result["window"], result)
+    """Replace the window in the lake, and wake what depends on it; a full refresh wakes nothing."""
+    result, taken = _ingest(run).publish(), _snapshot(run)
+    name = taken.the_dataset.name
+    if taken.settings.get("full_refresh"):
+        # Its one window is all of the past: that would be scored again, over the predictions on record.
+        _log.warning("%s is refreshed in full, which wakes nothing. Refresh what is computed from it.", name)
+    else:
+        announce(dataset_asset(name), result["window"], result)
     return _hand_on(run, result)
 
 
@@ -144,7 +152,8 @@ def predict(run: Handoff) -> Handoff:
     result, taken = _prediction(run).predict(), _snapshot(run)
     if result["skipped"]:
         raise AirflowSkipException(result["skipped"])
-    announce(predictions_asset(taken.the_model.name), taken.the_window.key, result)
+    if result["role"] == "champion":
+        announce(predictions_asset(taken.the_model.name), taken.the_window.key, result)
     return _hand_on(run, result)
 
 

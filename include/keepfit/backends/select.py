@@ -6,18 +6,24 @@ from dataclasses import dataclass
 from typing import Any
 
 from keepfit.backends.engine import Connection, EngineError, first_line, literal
-from keepfit.errors import TransformError
+from keepfit.errors import SpecError, TransformError
 
 _BARE_CLOCK = frozenset({"current_date", "current_time", "current_timestamp", "localtime", "localtimestamp"})
 """Functions that may be called without brackets."""
 _CLOCK = _BARE_CLOCK | {
+    "current_localtime",
+    "current_localtimestamp",
     "now",
     "today",
     "get_current_time",
     "get_current_timestamp",
     "transaction_timestamp",
+    "age()",
+    "txid_current",
 }
-_CHANCE = frozenset({"random", "uuid", "uuidv4", "uuidv7", "gen_random_uuid", "setseed"})
+_CHANCE = frozenset({"random", "uuid", "uuidv4", "uuidv7", "gen_random_uuid", "setseed", "sample"})
+_QUERIES = frozenset({"query", "query_table"})
+"""Functions that run a text as SQL, which nobody has checked."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +59,67 @@ def read_select(connection: Connection, sql: str, file: str, parameters: Mapping
         raise TransformError(
             f"{file}: ${unknown[0]} is no parameter. There are: ${', $'.join(sorted(parameters))}."
         )
-    _refuse_clock_and_chance(connection, sql, file)
+    _refuse_unrepeatable(connection, sql, file)
     return Select(statements[0].query, asked)
+
+
+def read_condition(connection: Connection, where: str | None, field: str) -> str:
+    """Check that a text is one condition on a row's own columns; return it in brackets, ready to be used.
+
+    Args:
+        connection: Any connection: the text is parsed, not run.
+        where: The condition; without one, every row is meant.
+        field: Where it is written, for errors.
+
+    Raises:
+        SpecError: It is more or less than one expression, or reads other rows, files, clock or chance.
+    """
+    if where is None:
+        return "(true)"
+    text = f"(\n{where}\n)"
+    # Without the brackets it must be the same, or `true) OR (true` would pass and open those around it.
+    asked, bare, plain = (_parsed(connection, f"SELECT 1 WHERE {each}") for each in (text, where, "true"))
+    for each in (asked, bare):
+        if each.get("error"):
+            raise SpecError(
+                f"{field}: {each['error_message']}. Write one condition on the dataset's columns."
+            )
+    condition, shape = _without_condition(asked)
+    if shape != _without_condition(plain)[1] or (condition, shape) != _without_condition(bare):
+        raise SpecError(f"{field}: it is more than one expression. Write one condition, such as size > 3.")
+    if any(each.get("class") in ("SUBQUERY", "PARAMETER") for each in _nodes(condition)):
+        raise SpecError(
+            f"{field}: it asks for more than the row it picks. Use the dataset's columns only, "
+            "and compute what else it needs in a transform."
+        )
+    try:
+        _refuse_unrepeatable(connection, f"SELECT 1 WHERE {text}", field)
+    except TransformError as error:
+        # What the text of a transform could use instead, a condition could not.
+        raise SpecError(f"{str(error).partition('. ')[0]}. Compute it in a transform.") from None
+    return text
+
+
+def _parsed(connection: Connection, sql: str) -> dict[str, Any]:
+    row = connection.execute(f"SELECT json_serialize_sql({literal(sql)})").fetchone()
+    tree: dict[str, Any] = _unplaced(json.loads(row[0])) if row else {}
+    return tree
+
+
+def _unplaced(node: Any) -> Any:
+    """Leave out where in the text each part stands."""
+    if isinstance(node, list):
+        return [_unplaced(each) for each in node]
+    if isinstance(node, dict):
+        return {name: _unplaced(each) for name, each in node.items() if name != "query_location"}
+    return node
+
+
+def _without_condition(tree: dict[str, Any]) -> tuple[Any, Any]:
+    """Split a statement into its WHERE and all else."""
+    first, *others = tree["statements"]
+    node = dict(first["node"])
+    return node.pop("where_clause", None), [first | {"node": node}, *others]
 
 
 def line_of(error: EngineError) -> str:
@@ -63,9 +128,8 @@ def line_of(error: EngineError) -> str:
     return f" ({pointer.split(':')[0].lower()})" if pointer else ""
 
 
-def _refuse_clock_and_chance(connection: Connection, sql: str, file: str) -> None:
-    row = connection.execute(f"SELECT json_serialize_sql({literal(sql)})").fetchone()
-    used = set(_names(json.loads(row[0]) if row else {}))
+def _refuse_unrepeatable(connection: Connection, sql: str, file: str) -> None:
+    used = set(_names(_parsed(connection, sql)))
     if clock := sorted(used & _CLOCK):
         raise TransformError(
             f"{file}: {clock[0]} reads the clock, so the same window would give other rows another day. "
@@ -75,16 +139,25 @@ def _refuse_clock_and_chance(connection: Connection, sql: str, file: str) -> Non
         raise TransformError(
             f"{file}: {chance[0]} gives other rows each time. Derive it from the row, as by hash()."
         )
+    if queries := sorted(used & _QUERIES):
+        raise TransformError(f"{file}: {queries[0]} runs a text as SQL. Write that SELECT here instead.")
 
 
-def _names(node: Any) -> Iterator[str]:
-    """Yield the functions that a statement calls."""
-    if isinstance(node, list):
-        for each in node:
-            yield from _names(each)
-    elif isinstance(node, dict):
-        if function := node.get("function_name"):
-            yield str(function).lower()
+def _names(tree: Any) -> Iterator[str]:
+    """Yield the functions that a statement calls; `age()` is the one that counts from today."""
+    for node in _nodes(tree):
+        if function := str(node.get("function_name") or "").lower():
+            yield "age()" if function == "age" and len(node.get("children", ())) == 1 else function
         if node.get("class") == "COLUMN_REF":
             yield from _BARE_CLOCK & {".".join(node["column_names"]).lower()}
-        yield from _names(list(node.values()))
+        if isinstance(node.get("sample"), dict):
+            yield "sample"
+
+
+def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(tree, list):
+        for each in tree:
+            yield from _nodes(each)
+    elif isinstance(tree, dict):
+        yield tree
+        yield from _nodes(list(tree.values()))

@@ -60,8 +60,21 @@ def monitor(snapshot: Snapshot) -> Done:
     from keepfit.pipeline.monitoring import MonitorRun
 
     run = MonitorRun(snapshot)
+    if missing := run.wait_for():
+        # A decision stands for ever, so none is made on half of what it needs.
+        raise NotReadyError(
+            f"Not published for {snapshot.the_window.key} yet: {', '.join(missing)}. The monitoring of "
+            f"{snapshot.the_model.name} needs them. Run `keepfit run {_maker(missing[0], snapshot)} "
+            "--from ... --to ...`."
+        )
     yield "join_labels", run.join_labels()
     yield "measure", run.measure()
     yield "detect_drift", run.detect_drift()
     yield "decide", run.decide()
     yield "draw_drift", run.draw_drift()
+
+
+def _maker(table: str, snapshot: Snapshot) -> str:
+    """Say what to run for a table: a model's predictions are made by the model."""
+    model = snapshot.the_model.name
+    return f"{model} --step predict" if table == f"predictions__{model}" else table

@@ -79,13 +79,15 @@ class Ledger:
         return self._read(Decision, decisions, wanted, of.window_end)
 
     def record_training(self, training: Training) -> None:
-        """Record how a training run ended; the first record of a run stands."""
-        self._write(trainings, training)
+        """Record how a training run ended; its first verdict and its first error stand."""
+        self._write(trainings, training, failed=training.verdict == "error")
 
     def trainings(self, model: str) -> list[Training]:
-        """List a model's training runs, oldest first."""
+        """List a model's training runs, oldest first; an error only of those that came to no verdict."""
         of = trainings.c
-        return self._read(Training, trainings, of.model == model, of.recorded_at)
+        found = self._read(Training, trainings, of.model == model, of.recorded_at)
+        judged = {each.run_id for each in found if each.verdict != "error"}
+        return [each for each in found if each.verdict != "error" or each.run_id not in judged]
 
     def record_deployment(self, deployment: Deployment) -> None:
         """Record that an alias moved; a run recording its own last move again changes nothing."""

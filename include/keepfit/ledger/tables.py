@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     Dialect,
@@ -87,6 +88,8 @@ trainings = Table(
     # A run's id is unique only within its DAG, so within its model.
     Column("model", Text, primary_key=True),
     Column("run_id", Text, primary_key=True),
+    # A failed task may be cleared and the run end well: its error and its verdict are two records.
+    Column("failed", Boolean, primary_key=True),
     _text("decision_key", null=True),
     _time("as_of"),
     _text("version", null=True),

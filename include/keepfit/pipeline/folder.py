@@ -2,17 +2,16 @@
 
 import json
 import os
-import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 from uuid import uuid4
 
-from keepfit.errors import NotReadyError
-
-_UNSAFE = re.compile(r"[^A-Za-z0-9_.~+-]")
+from keepfit.errors import ConfError, NotReadyError
 
 
 class RunFolder:
@@ -24,8 +23,16 @@ class RunFolder:
 
     @classmethod
     def of(cls, runs: Path, dag_id: str, run_id: str) -> "RunFolder":
-        """Name the folder of a run; unsafe characters of its id become dashes."""
-        return cls(runs / dag_id / _UNSAFE.sub("-", run_id))
+        """Name the folder of a run; no two ids share one, since their unsafe characters are quoted.
+
+        Raises:
+            ConfError: The id names no folder.
+        """
+        if run_id in ("", ".", ".."):
+            raise ConfError(
+                f"{run_id!r} as a run id of {dag_id} names no folder under {runs}. Give the run another id."
+            )
+        return cls(runs / dag_id / quote(run_id, safe="-_+~."))
 
     def write(self, name: str, payload: dict[str, Any]) -> dict[str, Any]:
         """Store a step's small result as JSON and return it."""
@@ -59,6 +66,8 @@ class RunFolder:
     def staged(self, name: str) -> Iterator[Path]:
         """Lend a path to write a file or folder to; it gets its name when the block ends well."""
         self.path.mkdir(parents=True, exist_ok=True)
+        for stale in self.path.glob(f".{escape(name)}.{'[0-9a-f]' * 8}"):
+            _remove(stale)  # left by a step that was killed
         staging = self.path / f".{name}.{uuid4().hex[:8]}"
         try:
             yield staging
@@ -67,7 +76,11 @@ class RunFolder:
                 shutil.rmtree(target)
             os.replace(staging, target)
         finally:
-            if staging.is_dir():
-                shutil.rmtree(staging, ignore_errors=True)
-            else:
-                staging.unlink(missing_ok=True)
+            _remove(staging)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

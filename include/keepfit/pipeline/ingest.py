@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,10 @@ class IngestRun:
         self._folder = snapshot.folder
         self._dataset = snapshot.the_dataset
         self._access = access
+
+    def wait_for(self) -> tuple[str, ...]:
+        """Name the inputs that are not published yet for the window and its lookback."""
+        return tuple(self._missing(self._snapshot.the_window))
 
     def extract(self) -> Result:
         """Read the window's rows, or fix which versions of its inputs the dataset is computed from."""
@@ -143,14 +148,32 @@ class IngestRun:
         """Fix the inputs' versions, so that a retry computes from the same rows."""
         from keepfit.backends.lake import Lake
 
-        ledger, lake = Ledger(self._snapshot.locations.ledger_url), Lake(self._snapshot.locations.lake)
-        missing = [name for name in self._dataset.inputs if not ledger.covers(name, window)]
-        if missing:
+        lake = Lake(self._snapshot.locations.lake)
+        if missing := self._missing(window):
             raise NotReadyError(
                 f"Dataset {self._dataset.name}: {', '.join(missing)} is not published for the whole of "
-                f"{window.key}, and it is computed from it. Ingest that first, or try again when it is there."
+                f"{', '.join(dict.fromkeys(each.key for each in missing.values()))}, and it is computed from "
+                "it. Ingest that first, or try again when it is there."
             )
         return {name: lake.version(name) for name in self._dataset.inputs}
+
+    def _missing(self, window: Window) -> dict[str, Window]:
+        """Return, by input, what a window is computed from and is not published whole.
+
+        Nothing is waited for that lies before an input's first window.
+        """
+        source, ledger = self._dataset.source, Ledger(self._snapshot.locations.ledger_url)
+        lookback = source.lookback if isinstance(source, DatasetsSource) else timedelta()
+        read = window.reaching_back(lookback)
+        found = {}
+        for name in self._dataset.inputs:
+            starts = [each.window_start for each in ledger.publications(name) if each.window_start]
+            needed = Window(
+                min(window.start, max([read.start, *([min(starts)] if starts else [])])), read.end
+            )
+            if not ledger.covers(name, needed):
+                found[name] = needed
+        return found
 
     def _request(self, window: Window, out: Path, scratch: Path) -> SourceRequest:
         snapshot = self._snapshot

@@ -71,19 +71,21 @@ def labels_of(snapshot: Snapshot) -> "Labels":
         column=model.label.column,
         time=snapshot.datasets[model.label_dataset].event_time,
         where=model.entities.where if _is_own(model) else None,
+        where_field=f"models/{model.name}.yaml: entities.where",
+        own=_is_own(model),
     )
 
 
-def label_window(model: ModelSpec, window: Window, ledger: Ledger) -> Window | None:
-    """Return what must be published for a window's labels to be complete; None if nothing.
+def awaits_labels(model: ModelSpec, window: Window, ledger: Ledger) -> bool:
+    """Tell whether labels that become known in a window are still to be published.
 
-    Nothing is waited for that lies before the dataset's first window.
+    Labels that lie beside the rows were published with them. Those of another dataset are here once it
+    is published up to the window's end: a stretch that never came must not hold up all that follow.
     """
-    delay = model.label.delay
-    needed = window.shifted(-delay) if _is_own(model) else window.reaching_back(delay)
-    starts = [each.window_start for each in ledger.publications(model.label_dataset)]
-    first = min((each for each in starts if each is not None), default=needed.start)
-    return Window(max(first, needed.start), needed.end) if first < needed.end else None
+    if _is_own(model):
+        return False
+    published = ledger.publications(model.label_dataset)
+    return not any(each.window_end is None or each.window_end >= window.end for each in published)
 
 
 def unseen_window(model: ModelSpec, window: Window, ledger: Ledger) -> Window | None:

@@ -9,8 +9,8 @@ from keepfit.pipeline.champion import LiveVersion, find_champion
 from keepfit.pipeline.monitored import (
     LABELS,
     PREDICTIONS,
+    awaits_labels,
     compared,
-    label_window,
     labels_of,
     predictions_of,
     tables,
@@ -39,19 +39,24 @@ class MonitorRun:
         return find_champion(self.snapshot)
 
     def wait_for(self) -> tuple[str, ...]:
-        """Name what is not published yet of what this window is judged by."""
-        wanted = {
-            predictions_of(self.model): self.window,
-            self.model.label_dataset: label_window(self.model, self.window, self.ledger),
+        """Name what is not published yet of what this window is judged by.
+
+        Nothing without a champion: nobody predicts then, and the decision says so.
+        """
+        if not self._has_champion():
+            return ()
+        waiting = {
+            predictions_of(self.model): not self.ledger.covers(predictions_of(self.model), self.window),
+            self.model.label_dataset: awaits_labels(self.model, self.window, self.ledger),
         }
-        return tuple(
-            name for name, window in wanted.items() if window and not self.ledger.covers(name, window)
-        )
+        return tuple(name for name, is_missing in waiting.items() if is_missing)
 
     def join_labels(self) -> dict[str, Any]:
         """Join the predictions whose labels became known in the window."""
-        from keepfit.steps.join_labels import count_labels, join_labels
+        from keepfit.steps.join_labels import LabelJoin, count_labels, join_labels
 
+        if self.champion is None:
+            return self.folder.write("join_labels", {**asdict(LabelJoin(0, 0, 0, 0, None)), "new_rows": 0})
         labels, delay = labels_of(self.snapshot), self.model.label.delay
         unseen = unseen_window(self.model, self.window, self.ledger)
         with (
@@ -116,6 +121,14 @@ class MonitorRun:
         past = self.ledger.decisions(self.model.name)
         made = make_decision(self.model, self.window, measured, past, self.snapshot.run_id)
         return self.folder.write("decide", _outcome(self.ledger.decide(made)))
+
+    def _has_champion(self) -> bool:
+        """Look without settling on the one there is, since waiting may take long; on none, settle."""
+        from keepfit.backends.model_registry import ModelRegistry
+
+        at = self.snapshot.locations
+        registry = ModelRegistry(at.tracking_uri, at.artifacts)
+        return registry.champion(self.model.name) is not None or self.champion is not None
 
 
 def _outcome(decision: Decision) -> dict[str, Any]:

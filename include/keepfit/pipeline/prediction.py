@@ -37,15 +37,20 @@ class PredictionRun:
         return tuple(name for name in needed if not ledger.covers(name, self.snapshot.the_window))
 
     def predict(self) -> dict[str, Any]:
-        """Score the window's rows and publish them as `predictions__<model>`, replacing the window."""
+        """Score the window's rows and publish them, replacing the window.
+
+        The champion's are `predictions__<model>`. Those of a version the trigger named have a table of
+        their own: monitoring reads what was served.
+        """
         from keepfit.backends.lake import Lake
 
         model = self._model()
         if model is None:
             return self.folder.write("predict", {"rows": 0, "skipped": "no champion yet"})
-        lake, table = Lake(self.snapshot.locations.lake), f"predictions__{self.spec.name}"
+        role = self._role(model.version)
+        lake, table = Lake(self.snapshot.locations.lake), self._table(model.version, role)
         with self.folder.staged(PREDICTIONS) as staged:
-            predicted = self._score(model, lake, staged)
+            predicted = self._score(model, role, lake, staged)
         # A new version may take other features: columns may come, and those that are gone are null.
         published = lake.publish(
             table,
@@ -62,12 +67,17 @@ class PredictionRun:
                 "skipped": None,
                 "rows_without_features": predicted.without_features,
                 "version": model.version,
+                "role": role,
                 "table": table,
                 "table_version": published.version,
             },
         )
 
-    def _score(self, model: "LoadedModel", lake: "Lake", out: Path) -> "Predicted":
+    def _table(self, version: str, role: str) -> str:
+        champions = f"predictions__{self.spec.name}"
+        return champions if role == CHAMPION else f"{champions}__version_{version}"
+
+    def _score(self, model: "LoadedModel", role: str, lake: "Lake", out: Path) -> "Predicted":
         from keepfit.backends.engine import engine, scan
         from keepfit.steps.predict import Stamp, entity_rows, predict
 
@@ -87,10 +97,11 @@ class PredictionRun:
                 entity_rows(connection, rows, dataset, self.spec, self.snapshot.the_window),
                 lambda batch: store.historical(batch, service.name, versions),
                 model,
-                Stamp(model.version, self._role(model.version), self.snapshot.run_id),
+                Stamp(model.version, role, self.snapshot.run_id),
                 key={name: columns[name] for name in dataset.key},
                 features={field.name: field.dtype for field in service.features},
                 out=out,
+                threshold=self.spec.predict.threshold if self.spec.task == "classification" else None,
             )
 
     def _model(self) -> "LoadedModel | None":

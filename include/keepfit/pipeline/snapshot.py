@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from keepfit.errors import SpecError
+from keepfit.errors import ConfError, SpecError
 from keepfit.pipeline.folder import RunFolder
 from keepfit.spec import DatasetSpec, Locations, ModelSpec, Project, ProjectSpec, Window
 
@@ -74,10 +74,19 @@ def take_snapshot(
     """Fix what a run works from and store it in the run's folder.
 
     A retry finds the snapshot of the first try and keeps to it.
+
+    Raises:
+        ConfError: The folder holds the snapshot of a run about something else.
     """
     folder = RunFolder.of(project.locations.runs, dag_id, run_id)
     if folder.has(SNAPSHOT):
-        return open_snapshot(folder.path)
+        asked = {
+            "run_id": run_id,
+            "model": model,
+            "dataset": dataset,
+            "window": window.key if window else None,
+        }
+        return _same(open_snapshot(folder.path), asked)
     folder.write(
         SNAPSHOT,
         {
@@ -94,6 +103,22 @@ def take_snapshot(
         },
     )
     return open_snapshot(folder.path)
+
+
+def _same(taken: Snapshot, asked: Mapping[str, str | None]) -> Snapshot:
+    held = {
+        "run_id": taken.run_id,
+        "model": taken.model.name if taken.model else None,
+        "dataset": taken.dataset.name if taken.dataset else None,
+        "window": taken.window.key if taken.window else None,
+    }
+    wrong = [f"{key} {held[key]}, not {asked[key]}" for key in asked if held[key] != asked[key]]
+    if wrong:
+        raise ConfError(
+            f"{taken.folder.path} holds the snapshot of a run of {'; of '.join(wrong)}. "
+            "Give this run an id of its own."
+        )
+    return taken
 
 
 def open_snapshot(folder: Path) -> Snapshot:

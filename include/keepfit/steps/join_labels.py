@@ -1,6 +1,5 @@
 """Join predictions with the labels that have become known, each row in exactly one window."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,6 +12,7 @@ from keepfit.backends.engine import (
     literal,
     moment,
 )
+from keepfit.backends.select import read_condition
 from keepfit.errors import SchemaError
 from keepfit.spec.window import Window
 
@@ -29,6 +29,10 @@ class Labels:
     """The column that says when a row is known."""
     where: str | None = None
     """Which of the rows are the model's; all when not given."""
+    where_field: str = "entities.where"
+    """Where that condition is written, for errors."""
+    own: bool = False
+    """Whether a label lies in the row it labels, so that key and event time name it; else the key does."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +60,8 @@ def join_labels(
 ) -> LabelJoin:
     """Write the predictions whose labels became known in a window, with those labels.
 
-    A key predicted twice counts with its latest prediction; a key labelled twice with the label
-    that was known last.
+    A row predicted twice counts with its latest prediction; one labelled twice with the label that
+    was known last. Where labels are the rows' own, a key that comes again at another time is another row.
 
     Args:
         connection: The engine, with predictions and labels as tables.
@@ -69,32 +73,44 @@ def join_labels(
     """
     _refuse_missing_columns(connection, labels)
     made = window.shifted(-delay)
-    key = identifiers(labels.key)
-    connection.execute(f"CREATE TEMP TABLE predicted AS {_predictions(predictions, labels.key, made)}")
+    key = identifiers(_named_by(labels))
+    connection.execute(f"CREATE TEMP TABLE predicted AS {_predictions(predictions, labels, made)}")
     connection.execute(
         "CREATE TEMP TABLE joined AS SELECT p.*, l.label, l.found FROM predicted p "
         f"LEFT JOIN ({_latest(labels, window.end)}) l USING ({key})"
     )
     connection.execute(
         "COPY (SELECT * EXCLUDE (found) FROM joined WHERE label IS NOT NULL "
-        f"ORDER BY event_time, {key}) TO {literal(str(out))} (FORMAT parquet)"
+        f"ORDER BY event_time, {identifiers(labels.key)}) TO {literal(str(out))} (FORMAT parquet)"
     )
     return _count(connection)
 
 
 def count_labels(connection: Connection, labels: Labels, window: Window) -> int:
-    """Count the labelled rows of a window, each key once."""
+    """Count the labelled rows of a window, each once.
+
+    Raises:
+        SpecError: The condition is no condition on the row.
+    """
     _refuse_missing_columns(connection, labels)
-    time, where = identifier(labels.time), labels.where or "true"
+    time, where = identifier(labels.time), read_condition(connection, labels.where, labels.where_field)
     row = connection.execute(
-        f"SELECT count(*) FROM (SELECT DISTINCT {identifiers(labels.key)} FROM {identifier(labels.table)} "
-        f"WHERE {_within(time, window)} AND {identifier(labels.column)} IS NOT NULL AND ({where}))"
+        f"SELECT count(*) FROM (SELECT DISTINCT {', '.join(_named_by(labels).values())} "
+        f"FROM {identifier(labels.table)} "
+        f"WHERE {_within(time, window)} AND {identifier(labels.column)} IS NOT NULL AND {where})"
     ).fetchone()
     return int(row[0]) if row else 0
 
 
-def _predictions(table: str, key: Sequence[str], made: Window) -> str:
-    keys, columns = identifiers(key), identifiers(dict.fromkeys((*key, "event_time")))
+def _named_by(labels: Labels) -> dict[str, str]:
+    """Return what names a row: a prediction's columns, and the labels' own as SQL."""
+    columns = {name: identifier(name) for name in labels.key}
+    return columns | {"event_time": identifier(labels.time)} if labels.own else columns
+
+
+def _predictions(table: str, labels: Labels, made: Window) -> str:
+    keys = identifiers(_named_by(labels))
+    columns = identifiers(dict.fromkeys((*labels.key, "event_time")))
     return (
         f"SELECT {columns}, score, version FROM {identifier(table)} "
         f"WHERE {_within('event_time', made)} "
@@ -103,14 +119,18 @@ def _predictions(table: str, key: Sequence[str], made: Window) -> str:
 
 
 def _latest(labels: Labels, as_of: datetime) -> str:
-    keys, time = identifiers(labels.key), identifier(labels.time)
+    named, time = _named_by(labels), identifier(labels.time)
+    keys = identifiers(named)
+    columns = ", ".join(f"{column} AS {identifier(name)}" for name, column in named.items())
     value = f"CAST({identifier(labels.column)} AS DOUBLE)"
-    column = f"CASE WHEN isfinite({value}) THEN {value} END"
+    rows = (
+        f"SELECT {columns}, CASE WHEN isfinite({value}) THEN {value} END AS label, {time} AS label_known_at "
+        f"FROM {identifier(labels.table)} WHERE {time} <= {moment(as_of)}"
+    )
     return (
-        f"SELECT {keys}, {column} AS label, true AS found FROM {identifier(labels.table)} "
-        f"SEMI JOIN predicted USING ({keys}) WHERE {time} <= {moment(as_of)} "
+        f"SELECT {keys}, label, true AS found FROM ({rows}) SEMI JOIN predicted USING ({keys}) "
         f"QUALIFY row_number() OVER "
-        f"(PARTITION BY {keys} ORDER BY {time} DESC, {column} DESC NULLS LAST) = 1"
+        f"(PARTITION BY {keys} ORDER BY label_known_at DESC, label DESC NULLS LAST) = 1"
     )
 
 

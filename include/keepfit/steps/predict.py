@@ -10,12 +10,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from keepfit.backends.engine import Connection, EngineError, first_line, identifier, identifiers, moment
+from keepfit.backends.select import read_condition
 from keepfit.errors import FeatureStoreError, SpecError
 from keepfit.plugins import Model
 from keepfit.spec import DatasetSpec, ModelSpec, Window
 
 MOMENT, EVENT_TIME = "event_timestamp", "event_time"
-_ADDED = ("score", "version", "role", "run_id")
+POSITIVE = "positive"
+_ADDED = ("score", POSITIVE, "version", "role", "run_id")
 
 
 class GiveFeatures(Protocol):
@@ -49,12 +51,13 @@ def entity_rows(
     """Read the rows to predict, in the order of time and key, a batch at a time.
 
     Raises:
-        SpecError: The model's condition is no SQL, or names a column the dataset does not have.
+        SpecError: The model's condition is no condition on a row, or names a column the dataset does not have.
     """
     time = identifier(dataset.event_time)
     columns = identifiers(dict.fromkeys((*dataset.key, *spec.entities.columns)))
     within = f"{time} >= {moment(window.start)} AND {time} < {moment(window.end)}"
-    wanted = f"{within} AND ({spec.entities.where or 'true'})"
+    where = read_condition(connection, spec.entities.where, f"models/{spec.name}.yaml: entities.where")
+    wanted = f"{within} AND {where}"
     order = identifiers(dict.fromkeys((dataset.event_time, *dataset.key)))
     chosen = f"SELECT {columns}, {time} AS {MOMENT} FROM {table}"
     query = f"{chosen} WHERE {wanted} ORDER BY {order}"
@@ -78,6 +81,7 @@ def predict(
     key: Mapping[str, str],
     features: Mapping[str, str],
     out: Path,
+    threshold: float | None = None,
 ) -> Predicted:
     """Score batch after batch and write each before the next is read.
 
@@ -89,17 +93,22 @@ def predict(
         key: The key's columns and their types.
         features: The features and their types.
         out: The Parquet file.
+        threshold: The score from which a row is `positive`; without one there is no such column.
 
     Raises:
         FeatureStoreError: A feature has a name that predictions need themselves.
     """
     schema = _schema(key, features)
+    if threshold is not None:
+        schema = schema.insert(schema.get_field_index("score") + 1, pa.field(POSITIVE, pa.bool_()))
     rows = without = 0
     with pq.ParquetWriter(out, schema) as writer:
         for batch in batches:
             known = give_features(batch)
             without += int(known[list(features)].isna().all(axis=1).sum())
             scored = known.assign(event_time=known[MOMENT], score=model.predict(known), **asdict(stamp))
+            if threshold is not None:
+                scored[POSITIVE] = scored["score"] >= threshold
             writer.write_table(pa.Table.from_pandas(scored[schema.names], schema, preserve_index=False))
             rows += len(scored)
     return Predicted(rows, without)

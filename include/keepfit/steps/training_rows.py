@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from keepfit.backends.engine import Connection, EngineError, first_line, identifier, identifiers, moment, scan
 from keepfit.backends.lake import Lake
+from keepfit.backends.select import read_condition
 from keepfit.errors import TrainingError
 from keepfit.spec import DatasetSpec, ModelSpec
 
@@ -47,12 +48,14 @@ class TrainingRows:
         """Select the rows; datasets are read at the given versions.
 
         Raises:
+            SpecError: The model's `where` is no condition on a row.
             TrainingError: The model's `where`, its columns or its label do not fit the published rows.
         """
         self._connection = connection
         self._key = datasets[spec.entities.dataset].key
+        where = read_condition(connection, spec.entities.where, f"models/{spec.name}.yaml: entities.where")
         try:
-            connection.execute(_rows(lake, versions, spec, datasets, as_of))
+            connection.execute(_rows(lake, versions, spec, datasets, as_of, where))
         except EngineError as error:
             raise TrainingError(
                 f"models/{spec.name}.yaml: the rows of {spec.entities.dataset!r} cannot be selected: "
@@ -80,6 +83,7 @@ def _rows(
     spec: ModelSpec,
     datasets: Mapping[str, DatasetSpec],
     as_of: datetime,
+    where: str,
 ) -> str:
     """Select a model's rows before a moment, each with its label and whether that may be used."""
     dataset = datasets[spec.entities.dataset]
@@ -88,7 +92,7 @@ def _rows(
     known = f"{EVENT_TIME} <= {moment(as_of - spec.label.delay)}"
     label = f"CAST({identifier(spec.label.column)} AS DOUBLE)"
     source = scan(lake.files(dataset.name, versions[dataset.name]))
-    wanted = f"({spec.entities.where or 'true'}) AND {time} < {moment(as_of)} {_since(spec, as_of, time)}"
+    wanted = f"{where} AND {time} < {moment(as_of)} {_since(spec, as_of, time)}"
     if spec.label_dataset == dataset.name:
         rows = f"SELECT {columns}, {time} AS {EVENT_TIME}, {label} AS {LABEL} FROM {source} WHERE {wanted}"
     else:

@@ -58,6 +58,13 @@ def _view_problems(
         yield from _column_problems(view, entities, table)
 
 
+def view_problems(view: FeatureView, entities: Mapping[str, Entity]) -> Iterator[str]:
+    """Say what a view asks of its published table that this does not have."""
+    table = table_of(view.batch_source)
+    if table is not None and Lake(table.parent).exists(table.name):
+        yield from _column_problems(view, entities, table)
+
+
 def _column_problems(view: FeatureView, entities: Mapping[str, Entity], table: Path) -> Iterator[str]:
     there = Lake(table.parent).columns(table.name)
     columns = {feature: column for column, feature in view.batch_source.field_mapping.items()}

@@ -6,9 +6,11 @@ from pathlib import Path
 import pyarrow.compute as pc
 from feast import FeatureStore as Feast
 
+from keepfit.backends.feature_store.check import view_problems
 from keepfit.backends.feature_store.lake_source import table_of
 from keepfit.backends.feature_store.quiet import quiet
 from keepfit.backends.lake import Lake
+from keepfit.errors import FeatureStoreError
 from keepfit.spec import Window
 
 
@@ -19,6 +21,7 @@ def materialize(feast: Feast, view: str, window: Window) -> Window:
     a cleared run would. So the window is always read on to the newest published row: whatever the order
     of the runs, each entity with a row in the window ends up with its newest.
     """
+    _refuse_unfit(feast, view)
     source = feast.get_feature_view(view).batch_source
     table = table_of(source)
     newest = newest_of(table, source.timestamp_field) if table else None
@@ -26,6 +29,13 @@ def materialize(feast: Feast, view: str, window: Window) -> Window:
     with quiet():
         feast.materialize(reach.start, reach.end, feature_views=[view])
     return reach
+
+
+def _refuse_unfit(feast: Feast, view: str) -> None:
+    """Hold a view against its table, which may have been published after the view was registered."""
+    entities = {each.name: each for each in feast.list_entities()}
+    if problems := list(view_problems(feast.get_feature_view(view), entities)):
+        raise FeatureStoreError("\n".join(f"features.py: {problem}" for problem in problems))
 
 
 def newest_of(table: Path, column: str) -> datetime | None:

@@ -67,6 +67,7 @@ def _create_trainings() -> None:
         "trainings",
         sa.Column("model", sa.Text, primary_key=True),
         sa.Column("run_id", sa.Text, primary_key=True),
+        sa.Column("failed", sa.Boolean, primary_key=True),
         sa.Column("decision_key", sa.Text),
         _required("as_of", TIME),
         sa.Column("version", sa.Text),
