@@ -55,7 +55,7 @@ class TrainingRows:
         self._key = datasets[spec.entities.dataset].key
         where = read_condition(connection, spec.entities.where, f"models/{spec.name}.yaml: entities.where")
         try:
-            connection.execute(_rows(lake, versions, spec, datasets, as_of, where))
+            connection.execute(_rows(lake, versions, spec, datasets, as_of, where=where))
         except EngineError as error:
             raise TrainingError(
                 f"models/{spec.name}.yaml: the rows of {spec.entities.dataset!r} cannot be selected: "
@@ -83,6 +83,7 @@ def _rows(
     spec: ModelSpec,
     datasets: Mapping[str, DatasetSpec],
     as_of: datetime,
+    *,
     where: str,
 ) -> str:
     """Select a model's rows before a moment, each with its label and whether that may be used."""
