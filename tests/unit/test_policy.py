@@ -134,7 +134,7 @@ def test_age_and_new_rows_ask_in_this_order() -> None:
     assert (result.word, result.trigger) == ("retrain", "age")
     assert result.reason.startswith("the champion's data is 12 d old (limit 10 d); log_loss")
     assert "2,000 new labelled rows >= 1,000" in result.reason
-    young = spec.with_(max_age="30d")
+    young = MonitorSpec(max_age=timedelta(days=30), new_rows=1000)
     assert verdict(young, new_rows=2000).trigger == "new_rows"
     assert "999 new labelled rows < 1,000" in verdict(young, new_rows=999).reason
 
@@ -177,7 +177,7 @@ def test_a_spent_budget_turns_a_training_into_a_no() -> None:
     result = verdict(spec, history, drift=DRIFTED)
     assert result.word == "keep"
     assert result.reason.startswith("budget: 2 of 2 trainings in 90 d are spent; though")
-    assert verdict(spec.with_(budget=3), history, drift=DRIFTED).word == "retrain"
+    assert verdict(MonitorSpec(budget=3), history, drift=DRIFTED).word == "retrain"
 
 
 def test_what_the_spec_leaves_out_is_not_judged() -> None:

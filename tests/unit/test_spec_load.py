@@ -269,16 +269,6 @@ def test_cron_expressions_that_airflow_takes_are_taken(repo: Path, cron: str) ->
     assert problems(repo) == []
 
 
-def test_a_project_knows_who_depends_on_whom(repo: Path) -> None:
-    write(repo, "transforms/daily.sql", "SELECT 1")
-    daily = "name: daily\nsource: {type: datasets, inputs: [orders]}\nkey: [day]\nevent_time: day\n"
-    write(repo, "datasets/daily.yaml", f"{daily}transform: daily\n")
-    project = load_project(repo)
-    assert project.dependants("orders") == ("daily",)
-    assert project.models_of("orders") == ("returns",)
-    assert project.models_of("daily") == ()
-
-
 def test_a_digest_changes_with_the_spec_and_with_the_files_it_names(repo: Path) -> None:
     sql = write(repo, "transforms/orders.sql", "SELECT * FROM source")
     edit(repo, "datasets/orders.yaml", "key:", "transform: orders\nkey:")

@@ -118,21 +118,6 @@ def test_a_window_is_read_back_from_its_key_or_refused_reversed(start: datetime,
             Window(start, end)
 
 
-def test_a_field_is_changed_only_to_what_it_may_be() -> None:
-    spec = DatasetSpec.model_validate(
-        {
-            "name": "orders",
-            "source": {"type": "files", "path": "x.csv"},
-            "columns": {"id": "string", "at": "timestamp"},
-            "key": ["id"],
-            "event_time": "at",
-        }
-    )
-    assert spec.with_(retries=5).retries == 5
-    with pytest.raises(ValueError, match="retries"):
-        spec.with_(retries=50)
-
-
 def test_a_window_too_fine_for_its_key_is_refused() -> None:
     with pytest.raises(ConfError, match=r"has parts of a second. Give whole seconds."):
         Window.parse("2024-01-01T00:00:00.5", "2024-01-02")

@@ -3,7 +3,7 @@
 import re
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Self
+from typing import Annotated
 
 from pydantic import (
     AfterValidator,
@@ -26,10 +26,6 @@ class Closed(BaseModel):
     """A frozen model that refuses unknown fields, so a typo is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
-
-    def with_(self, **changes: Any) -> Self:
-        """Return a checked copy with some fields changed."""
-        return type(self).model_validate(self.model_dump() | changes)
 
 
 def parse_duration(value: object) -> object:

@@ -78,14 +78,6 @@ class Project:
         canonical = json.dumps(parts, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
-    def dependants(self, dataset: str) -> tuple[str, ...]:
-        """Name the datasets whose runs a published window of this one starts."""
-        return tuple(name for name, spec in self.datasets.items() if spec.inputs[:1] == (dataset,))
-
-    def models_of(self, dataset: str) -> tuple[str, ...]:
-        """Name the models whose rows are this dataset's."""
-        return tuple(name for name, spec in self.models.items() if spec.entities.dataset == dataset)
-
 
 def load_project(root: Path) -> Project:
     """Load a project, given its root or its `feature_repo/`.
