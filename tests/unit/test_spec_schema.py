@@ -1,4 +1,5 @@
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,30 @@ def test_a_schema_is_a_schema_and_explains_its_fields(kind: Kind) -> None:
 )
 def test_the_examples_files_fit_their_schemas(kind: Kind, file: Path) -> None:
     assert errors(kind, yaml.safe_load(file.read_text())) == []
+
+
+def defaults(part: Any) -> Iterator[tuple[str, Any, Any]]:
+    """Yield each field that has a default, with that default and the field's own schema."""
+    for name, field in part.get("properties", {}).items():
+        if "default" in field:
+            yield name, field["default"], field
+    for inner in part.get("$defs", {}).values():
+        yield from defaults(inner)
+
+
+def test_durations_show_their_defaults_as_one_would_write_them() -> None:
+    shown = {name: default for kind in KINDS for name, default, _ in defaults(json_schema(kind))}
+    durations = {"lookback": "0d", "timeout": "6h", "cooldown": "7d", "budget_period": "90d"}
+    assert {name: shown.get(name) for name in durations} == durations
+    assert json_schema("dataset")["properties"]["timeout"]["default"] == "1h"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_default_fits_its_own_schema(kind: Kind) -> None:
+    schema = json_schema(kind)
+    for name, default, field in defaults(schema):
+        validator = jsonschema.Draft202012Validator({**field, "$defs": schema.get("$defs", {})})
+        assert validator.is_valid(default), f"{name}: {default!r}"
 
 
 def test_an_editor_marks_a_typo() -> None:

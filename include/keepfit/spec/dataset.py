@@ -50,7 +50,7 @@ class DatasetsSource(Closed):
     type: Literal["datasets"]
     inputs: Annotated[tuple[Name, ...], Field(min_length=1)]
     """Datasets the transform reads, each by its own name. The first one's partitions start this dataset's."""
-    lookback: Duration = Field(default_factory=timedelta)
+    lookback: Duration = timedelta()
     """How far before its window the transform reads its inputs."""
 
 
@@ -96,7 +96,7 @@ class DatasetSpec(Closed):
     catchup: bool = False
     """Run every interval since `start`, not only the latest."""
     retries: Annotated[int, Field(ge=0, le=10)] = 2
-    timeout: PositiveDuration = Field(default_factory=lambda: timedelta(hours=1))
+    timeout: PositiveDuration = timedelta(hours=1)
 
     @property
     def inputs(self) -> tuple[str, ...]:

@@ -140,7 +140,7 @@ class TrainSpec(Closed):
     min_rows: Annotated[int, Field(ge=10)] = 200
     calendar: Cron | None = None
     """A cron expression that trains whatever the signals say."""
-    timeout: PositiveDuration = Field(default_factory=lambda: timedelta(hours=6))
+    timeout: PositiveDuration = timedelta(hours=6)
 
 
 class GateSpec(Closed):
@@ -211,11 +211,11 @@ class MonitorSpec(Closed):
     """Ask for a training when so many labelled rows are new since the last."""
     max_age: PositiveDuration | None = None
     """Ask for a training when the champion's data is older than this."""
-    cooldown: Duration = Field(default_factory=lambda: timedelta(days=7))
+    cooldown: Duration = timedelta(days=7)
     """No two trainings by signal within this stretch of data time."""
     budget: Annotated[int, Field(ge=1)] | None = None
     """How many trainings by signal at most within `budget_period`."""
-    budget_period: PositiveDuration = Field(default_factory=lambda: timedelta(days=90))
+    budget_period: PositiveDuration = timedelta(days=90)
 
 
 class PredictSpec(Closed):

@@ -1,11 +1,14 @@
 """JSON schemas of the files, with which an editor completes, explains and checks them."""
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from pydantic.json_schema import GenerateJsonSchema
+
 from keepfit.spec.dataset import DatasetSpec
-from keepfit.spec.fields import Closed
+from keepfit.spec.fields import Closed, duration_text
 from keepfit.spec.model import ModelSpec
 from keepfit.spec.project import ProjectSpec
 
@@ -14,9 +17,15 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 _SPECS: dict[Kind, type[Closed]] = {"dataset": DatasetSpec, "model": ModelSpec, "project": ProjectSpec}
 
 
+class _Schema(GenerateJsonSchema):
+    def encode_default(self, dft: Any) -> Any:
+        """Write a duration as it is written in a file, not as ISO 8601 does."""
+        return duration_text(dft) if isinstance(dft, timedelta) else super().encode_default(dft)
+
+
 def json_schema(kind: Kind) -> dict[str, Any]:
     """Return the schema of one kind of file; its descriptions are the specs' docstrings."""
-    schema = _SPECS[kind].model_json_schema()
+    schema = _SPECS[kind].model_json_schema(schema_generator=_Schema)
     dialect = "https://json-schema.org/draft/2020-12/schema"
     described: dict[str, Any] = _tidied({"$schema": dialect, **schema, "title": f"keepfit {kind}"})
     return described
