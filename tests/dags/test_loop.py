@@ -62,6 +62,14 @@ def events(asset: str) -> list[AssetEvent]:
         return list(session.scalars(named.order_by(AssetEvent.id)))
 
 
+def test_what_a_step_warns_of_is_in_its_log(starter: Path, run_dag: "RunDag") -> None:
+    ended = run_dag(starter, "orders__ingest", window("2020-01-01", "2020-01-02"))
+    assert ended.state == "success", ended.log[-4000:]
+    warned = [line for line in ended.log.splitlines() if "warning" in line.lower()]
+    assert any("The source has no rows for this window." in line for line in warned), warned
+    assert any("The window has no rows; it is published as empty." in line for line in warned), warned
+
+
 def test_the_loop_closes(starter: Path, run_dag: "RunDag") -> None:
     def run(dag_id: str, conf: dict[str, Any] | None = None) -> "Run":
         ended = run_dag(starter, dag_id, conf)

@@ -277,6 +277,27 @@ def test_options_that_do_not_go_together_are_usage_errors(
     assert told in " ".join(refused.stderr.replace("│", " ").split())
 
 
+def test_rows_lost_between_two_times_are_warned_of_on_the_command_line(shop: Path) -> None:
+    edit(shop, "datasets/orders.yaml", "ordered_at: timestamp", "ordered_at: timestamp\n  sent_at: timestamp")
+    edit(
+        shop,
+        "datasets/orders.yaml",
+        "event_time: ordered_at",
+        "event_time: ordered_at\nwindow_column: sent_at",
+    )
+    edit(shop, "datasets/orders.yaml", "expectations:", "# expectations:")
+    edit(shop, "datasets/orders.yaml", "feature_views:", "# feature_views:")
+    head, *rows = (shop / "data/orders.csv").read_text().splitlines()
+    sent = [f"{row},2024-01-0{2 if day < 60 else 3}T00:00:00Z" for day, row in enumerate(rows[:100])]
+    (shop / "data/orders.csv").write_text("\n".join([f"{head},sent_at", *sent, ""]))
+    done = keepfit("run", "orders", "--from", "2024-01-02", "--to", "2024-01-03", "--root", shop)
+    assert done.exit_code == 0, done.output
+    assert (
+        "  warning: 60 rows that 'sent_at' places in 20240102T000000Z_20240103T000000Z have their event time "
+        "'ordered_at' outside it. They are left out, and no other window reads them."
+    ) in done.stderr
+
+
 def test_a_broken_file_is_told_by_the_run_that_needs_it(shop: Path) -> None:
     edit(shop, "models/returns.yaml", "features: orders", "featuers: orders")
     refused = keepfit("run", "returns", "--root", shop)

@@ -227,6 +227,28 @@ def test_rows_without_a_time_are_counted_and_not_published(root: Path) -> None:
     assert [row["key"] for row in published(root, "trips")] == ["a", "b"]
 
 
+def test_rows_that_their_window_leaves_out_and_no_other_reads_are_warned_of(root: Path) -> None:
+    edit(root, "datasets/trips.yaml", "timestamp, size", "timestamp, sent: timestamp, size")
+    edit(root, "datasets/trips.yaml", "event_time: seen", "event_time: seen\nwindow_column: sent")
+    rows = "a,2013-01-01 01:00:00,2013-01-01 02:00:00,1\nb,2012-12-31 23:00:00,2013-01-01 03:00:00,2\n"
+    write(root, "data/trips.csv", f"key,seen,sent,size\n{rows}")
+    done = ingest(root, "trips")
+    assert (done["transform"]["rows"], done["transform"]["outside"]) == (1, 1)
+    assert done["transform"]["warnings"] == [
+        "1 rows that 'sent' places in 20130101T000000Z_20130102T000000Z have their event time 'seen' "
+        "outside it. They are left out, and no other window reads them. Choose another `window_column` or "
+        "`event_time` in datasets/trips.yaml, or ingest windows long enough to hold both."
+    ]
+
+
+def test_rows_of_other_windows_that_a_lookback_brings_are_no_warning(root: Path) -> None:
+    ingest(root, "trips", BOTH)
+    ingest(root, "places")
+    edit(root, "transforms/totals.sql", "$window_start AS day", "unnest([$window_start, $window_end]) AS day")
+    done = ingest(root, "totals", SECOND)
+    assert (done["transform"]["outside"], done["transform"]["warnings"]) == (1, [])
+
+
 def test_an_edit_in_the_middle_of_a_run_does_not_change_it(root: Path) -> None:
     run = run_of(root, "trips")
     run.extract()

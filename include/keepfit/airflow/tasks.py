@@ -219,4 +219,6 @@ def _monitor(run: Handoff) -> "MonitorRun":
 
 
 def _hand_on(run: Handoff, result: Mapping[str, Any]) -> Handoff:
+    for warning in result.get("warnings", ()):
+        _log.warning("%s", warning)
     return {"folder": run["folder"], **result}

@@ -75,6 +75,8 @@ def do(project: Project, job: Job) -> dict[str, Mapping[str, Any]]:
     for step, result in _WAYS[job.verb](snapshot):
         ended = perf_counter()
         typer.echo(f"  {step:<18} {ended - began:7.2f} s  {_short(result)}")
+        for warning in result.get("warnings", ()):
+            typer.echo(f"  warning: {warning}", err=True)
         began, results[step] = ended, result
     return results
 
@@ -121,7 +123,7 @@ def _past(text: str, now: datetime) -> str:
 
 
 def _short(result: Mapping[str, Any]) -> str:
-    text = ", ".join(f"{name}={_value(value)}" for name, value in result.items())
+    text = ", ".join(f"{name}={_value(value)}" for name, value in result.items() if name != "warnings")
     return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 3]}..."
 
 

@@ -88,7 +88,13 @@ class IngestRun:
             )
             if self._dataset.inputs:
                 self._validated(out)
-        return self._done("transform", rows=made.rows, outside=made.outside, columns=dict(made.columns))
+        return self._done(
+            "transform",
+            rows=made.rows,
+            outside=made.outside,
+            columns=dict(made.columns),
+            warnings=list(made.warnings),
+        )
 
     def publish(self) -> Result:
         """Make the window visible, all at once."""

@@ -1,6 +1,6 @@
 """Transform: compute the rows a dataset publishes, by its SELECT over what was extracted or published."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +35,7 @@ class Transformed:
     outside: int
     """Rows left out because their event time is outside the window."""
     columns: Mapping[str, str]
+    warnings: tuple[str, ...]
 
 
 def transform(
@@ -73,8 +74,22 @@ def transform(
             _write(connection, [dataset.event_time, *dataset.key], out)
         except EngineError as error:
             raise TransformError(f"{file}: {first_line(error)}{line_of(error)}") from error
-        rows, computed = count(connection, PUBLISHED), count(connection, COMPUTED)
-        return Transformed(rows, computed - rows, logical_types(pq.read_schema(out)))
+        rows = count(connection, PUBLISHED)
+        outside = count(connection, COMPUTED) - rows
+        types = logical_types(pq.read_schema(out))
+        return Transformed(rows, outside, types, tuple(_lost(dataset, outside, window)))
+
+
+def _lost(dataset: DatasetSpec, outside: int, window: Window) -> Iterator[str]:
+    """Warn of rows that this window leaves out and no other will read."""
+    # What is computed from datasets looks back, so that its rows of earlier windows come again.
+    if outside and not dataset.inputs:
+        yield (
+            f"{outside:,} rows that {dataset.source_time!r} places in {window.key} have their event time "
+            f"{dataset.event_time!r} outside it. They are left out, and no other window reads them. "
+            f"Choose another `window_column` or `event_time` in datasets/{dataset.name}.yaml, or ingest "
+            "windows long enough to hold both."
+        )
 
 
 def _compute(connection: Connection, sql: str, file: str, window: Window) -> None:
