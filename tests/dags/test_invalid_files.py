@@ -36,6 +36,16 @@ def test_a_bad_file_becomes_a_paused_dag_that_says_why(shop: Path) -> None:
     assert "models/returns.yaml: featuers: unknown field. Did you mean 'features'?" in failure(invalid)
 
 
+def test_a_transform_that_is_no_text_costs_its_own_dag_only(shop: Path) -> None:
+    (shop / "feature_repo" / "transforms" / "spending.sql").write_bytes(b"\xff\xfe")
+    dags = project_dags(shop)
+    assert set(dags) == GOOD - {"spending__ingest"} | {"spending__invalid"}
+    assert failure(dags["spending__invalid"]) == (
+        "datasets/spending.yaml: transform: transforms/spending.sql is not UTF-8 text (byte 0). "
+        "Save it as UTF-8."
+    )
+
+
 def test_two_bad_files_of_one_name_share_a_dag(shop: Path) -> None:
     spoil(shop, "models/returns.yaml", "features:", "featuers:")
     (shop / "feature_repo" / "datasets" / "returns.yaml").write_text("name: returns\n")

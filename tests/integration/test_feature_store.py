@@ -11,7 +11,7 @@ import pytest
 from feast.infra.offline_stores.ibis import get_historical_features_ibis
 
 from keepfit.backends.feature_store.lake_source import read_source
-from keepfit.errors import FeatureStoreError, NotReadyError, SpecError
+from keepfit.errors import FeatureStoreError, NotReadyError
 from keepfit.spec import Window
 
 if TYPE_CHECKING:
@@ -328,6 +328,48 @@ def test_a_view_of_no_dataset_is_refused(shop: "Shop") -> None:
         shop.store().register()
 
 
+TIERS = """
+tiers = FeatureView(
+    name="tiers", entities=[buyer], schema=[Field(name="tier", dtype=String)], source=published("orders")
+)
+
+
+@on_demand_feature_view(sources=[tiers], schema=[Field(name="length", dtype=Int64)])
+def lengths(inputs: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame({"length": inputs["tier"].str.len()})
+
+
+climber = FeatureService(name="climber", features=[lengths])
+"""
+
+
+def test_a_broken_dataset_holds_up_only_what_reads_it(shop: "Shop") -> None:
+    shop.edit("features.py", "shopper =", f"{TIERS}shopper =")
+    shop.edit("datasets/orders.yaml", "key:", "kee: 1\nkey:")
+    store = shop.store()
+    store.register()
+    assert store.service("shopper").feature_names == ("visits", "spend", "tier", "share")
+    with pytest.raises(FeatureStoreError) as refused:
+        store.service("climber")
+    assert str(refused.value) == (
+        "The feature service 'climber' reads a dataset that is left out: "
+        "datasets/orders.yaml: kee: unknown field. Did you mean 'key'?"
+    )
+    shop.habits(("ann", "1", 1, 10.0, "a"))
+    shop.store().materialize("habits", Window(shop.at("1"), shop.at("2")))
+
+
+def test_what_reads_a_dataset_that_broke_stays_registered_as_it_was(shop: "Shop") -> None:
+    shop.store().register()
+    shop.edit("datasets/habits.yaml", "key:", "kee:")
+    store = shop.store()
+    store.register()
+    assert store.service("shopper").datasets == ("habits",)
+    assert store._feast.get_feature_view("habits").batch_source.timestamp_field == "seen_at"
+    shop.edit("datasets/habits.yaml", "key:", "key:")
+    assert shop.store().register() == shop.store().register()
+
+
 def test_a_dataset_that_names_an_unknown_view_is_refused(shop: "Shop") -> None:
     shop.edit("datasets/habits.yaml", "[habits]", "[habbits]")
     message = "datasets/habits.yaml: feature_views: no feature view is named 'habbits'. Did you mean 'habits'"
@@ -377,8 +419,10 @@ def test_a_file_without_feature_store_yaml_is_refused(shop: "Shop") -> None:
 
 def test_a_bad_dataset_is_named_by_its_reader(shop: "Shop") -> None:
     shop.write("datasets/habits.yaml", "name: habits\nkeys: [customer]\n")
-    with pytest.raises((FeatureStoreError, SpecError), match=r"keys: unknown field. Did you mean 'key'"):
-        shop.store().register()
+    store = shop.store()
+    store.register()
+    with pytest.raises(FeatureStoreError, match=r"datasets/habits.yaml: "):
+        store.service("shopper")
 
 
 def online(shop: "Shop", customer: str) -> dict[str, Any]:

@@ -121,6 +121,32 @@ def test_check_tells_all_problems_with_their_lines_and_ends_with_1(shop: Path) -
     assert checked.stderr == f"3 problems in {shop}\n"
 
 
+def test_check_names_a_file_that_is_no_text_whether_a_dataset_reads_it_or_not(shop: Path) -> None:
+    repo = shop / "feature_repo"
+    (repo / "expectations/orders.yaml").write_bytes(b"name: \xff")
+    (repo / "transforms").mkdir()
+    (repo / "transforms/old.sql").write_bytes(b"\xe9")
+    checked = keepfit("check", "--no-features", "--root", shop)
+    assert checked.stdout.splitlines() == [
+        "datasets/orders.yaml: expectations: expectations/orders.yaml is not UTF-8 text (byte 6). "
+        "Save it as UTF-8. (line 18)",
+        "transforms/old.sql: is not UTF-8 text (byte 0). Save it as UTF-8.",
+    ]
+
+
+def test_check_names_the_models_that_wait_for_a_broken_dataset(shop: Path) -> None:
+    edit(shop, "datasets/orders.yaml", "key: [order_id]", "kee: 1\nkey: [order_id]")
+    told = keepfit("check", "--root", shop).stdout.splitlines()
+    assert told[0].startswith("datasets/orders.yaml: kee: unknown field. Did you mean 'key'?")
+    assert told[-1].startswith(
+        "models/returns.yaml: features: The feature service 'orders' reads a dataset that is left out: "
+        "datasets/orders.yaml: kee: unknown field. Did you mean 'key'?"
+    )
+    refused = keepfit("run", "returns", "--as-of", "2024-05-01", "--root", shop)
+    assert refused.exit_code == 1
+    assert "datasets/orders.yaml: kee: unknown field. Did you mean 'key'?" in refused.stderr
+
+
 def test_check_looks_up_every_plugin_that_a_spec_names(shop: Path) -> None:
     edit(shop, "models/returns.yaml", "trainer: lightgbm", "trainer: lightgmb")
     edit(shop, "models/returns.yaml", "cost_of_returns]", "cost_of_return]")

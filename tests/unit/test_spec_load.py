@@ -269,11 +269,42 @@ def test_cron_expressions_that_airflow_takes_are_taken(repo: Path, cron: str) ->
     assert problems(repo) == []
 
 
+def test_a_transform_that_is_no_text_costs_its_own_dataset_only(repo: Path) -> None:
+    edit(repo, "datasets/orders.yaml", "key:", "transform: orders\nkey:")
+    write(repo, "datasets/clicks.yaml", ORDERS.replace("name: orders", "name: clicks"))
+    write(repo, "transforms/orders.sql", "").write_bytes(b"SELECT '\xe9' AS place FROM source")
+    assert problems(repo) == [
+        "datasets/orders.yaml: transform: transforms/orders.sql is not UTF-8 text (byte 8). Save it as UTF-8."
+    ]
+    project = load_project(repo)
+    assert set(project.datasets) == {"clicks"}
+    assert project.texts("clicks") == {}
+    assert project.digest(dataset="clicks")
+    with pytest.raises(SpecError, match=r"transforms/orders.sql is not UTF-8 text"):
+        project.texts("orders")
+
+
+def test_a_file_that_stops_being_text_while_a_run_begins_is_named(repo: Path) -> None:
+    edit(repo, "datasets/orders.yaml", "key:", "transform: orders\nkey:")
+    file = write(repo, "transforms/orders.sql", "FROM source")
+    project = load_project(repo)
+    file.write_bytes(b"\xff")
+    with pytest.raises(
+        SpecError, match=r"^transforms/orders.sql is not UTF-8 text \(byte 0\). Save it as UTF-8.$"
+    ):
+        project.digest(dataset="orders")
+    file.unlink()
+    with pytest.raises(
+        SpecError, match=r"^transforms/orders.sql cannot be read: No such file or directory.$"
+    ):
+        project.texts("orders")
+
+
 def test_a_digest_changes_with_the_spec_and_with_the_files_it_names(repo: Path) -> None:
     sql = write(repo, "transforms/orders.sql", "SELECT * FROM source")
     edit(repo, "datasets/orders.yaml", "key:", "transform: orders\nkey:")
     before = load_project(repo)
-    assert before.texts() == {"transforms/orders.sql": "SELECT * FROM source"}
+    assert before.texts("orders") == {"transforms/orders.sql": "SELECT * FROM source"}
     edit(repo, "models/returns.yaml", "name: returns", "# a comment\nname: returns")
     assert load_project(repo).digest(model="returns") == before.digest(model="returns")
     edit(repo, "models/returns.yaml", "holdout: 21d", "holdout: 20d")

@@ -42,13 +42,13 @@ def find_problems(root: Path, *, features: bool) -> Iterator[Problem]:
 
 
 def _references(project: Project, *, features: bool) -> Iterator[Problem]:
-    from keepfit.cli.references import plugin_problems, suite_problems
+    from keepfit.cli.references import plugin_problems, suite_problems, text_problems
 
     use_plugins(project.root)
     yield from plugin_problems(project)
+    yield from text_problems(project)
     yield from suite_problems(project)
-    # features.py reads the datasets: one that is broken would be told of twice.
-    if features and not any(problem.file.startswith("datasets/") for problem in project.problems):
+    if features:
         from keepfit.cli.feature_check import feature_problems
 
         yield from feature_problems(project)

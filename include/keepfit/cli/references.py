@@ -6,6 +6,7 @@ from keepfit.errors import SpecError, UnknownPluginError
 from keepfit.plugins import Group, find
 from keepfit.spec import DatasetSpec, ModelSpec, Problem, Project
 from keepfit.spec.dataset import PluginSource
+from keepfit.spec.text_file import read_text, text_problem
 
 
 def plugin_problems(project: Project) -> Iterator[Problem]:
@@ -38,15 +39,30 @@ def _lookup(file: str, field: str, group: Group, name: str) -> Iterator[Problem]
         yield Problem(file, field, str(error))
 
 
+def text_problems(project: Project) -> Iterator[Problem]:
+    """Try to read the transforms and suites that no dataset names; of the others their dataset has told."""
+    for file in _files(project):
+        message = text_problem(project.repo / file)
+        if message and not any(problem.message.startswith(file) for problem in project.problems):
+            yield Problem(file, "", message)
+
+
 def suite_problems(project: Project) -> Iterator[Problem]:
     """Read every suite as Great Expectations will; importing it takes seconds, so only where there is one."""
-    for file, text in project.texts().items():
-        if file.startswith("expectations/"):
+    for file in _files(project):
+        if file.startswith("expectations/") and not text_problem(project.repo / file):
             from keepfit.backends.suites import read_suite
 
             try:
-                read_suite(text, file)
+                read_suite(read_text(project.repo, file), file)
             except SpecError as error:
                 for line in str(error).splitlines():
                     place, _, message = line.removeprefix(f"{file}: ").partition(": ")
                     yield Problem(file, place, message)
+
+
+def _files(project: Project) -> list[str]:
+    paths = (
+        path for pattern in ("transforms/*.sql", "expectations/*.yaml") for path in project.repo.glob(pattern)
+    )
+    return sorted(path.relative_to(project.repo).as_posix() for path in paths)

@@ -4,7 +4,7 @@ Later steps read only the snapshot: a file edited in the middle of a run does no
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ class Snapshot:
     model: ModelSpec | None
     dataset: DatasetSpec | None
     files: Mapping[str, str]
-    """The texts of the transforms and expectation suites, by path under `feature_repo/`."""
+    """The texts of the dataset's transform and expectation suite, by path under `feature_repo/`."""
     spec_digest: str
     window: Window | None
     settings: Mapping[str, Any]
@@ -77,6 +77,7 @@ def take_snapshot(
 
     Raises:
         ConfError: The folder holds the snapshot of a run about something else.
+        SpecError: What it is about, or a dataset that it reads, has a problem.
     """
     folder = RunFolder.of(project.locations.runs, dag_id, run_id)
     if folder.has(SNAPSHOT):
@@ -87,6 +88,8 @@ def take_snapshot(
             "window": window.key if window else None,
         }
         return _same(open_snapshot(folder.path), asked)
+    for name in _read_by(project, model=model, dataset=dataset):
+        project.dataset(name)
     folder.write(
         SNAPSHOT,
         {
@@ -96,13 +99,22 @@ def take_snapshot(
             "datasets": {name: spec.model_dump(mode="json") for name, spec in project.datasets.items()},
             "model": project.model(model).model_dump(mode="json") if model else None,
             "dataset": project.dataset(dataset).name if dataset else None,
-            "files": project.texts(),
+            "files": project.texts(dataset) if dataset else {},
             "spec_digest": project.digest(model=model, dataset=dataset),
             "window": window.key if window else None,
             "settings": dict(settings or {}),
         },
     )
     return open_snapshot(folder.path)
+
+
+def _read_by(project: Project, *, model: str | None, dataset: str | None) -> Iterator[str]:
+    """Name the datasets whose specs a run needs."""
+    if dataset:
+        yield from (dataset, *project.dataset(dataset).inputs)
+    if model:
+        spec = project.model(model)
+        yield from (spec.entities.dataset, spec.label_dataset)
 
 
 def _same(taken: Snapshot, asked: Mapping[str, str | None]) -> Snapshot:

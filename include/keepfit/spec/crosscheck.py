@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 from keepfit.spec.dataset import DatasetSpec
 from keepfit.spec.model import ModelSpec
 from keepfit.spec.problem import Problem, did_you_mean
+from keepfit.spec.text_file import text_problem
 
 
 def name_problems(file: str, name: str) -> Iterator[Problem]:
@@ -51,6 +52,8 @@ def _dataset_problems(repo: Path, dataset: DatasetSpec, known: Collection[str]) 
         if not path.is_file():
             near = did_you_mean(path.stem, (other.stem for other in path.parent.glob(f"*{path.suffix}")))
             yield _of(dataset, field, f"{file} does not exist.{near or ' Write it, or correct the name.'}")
+        elif message := text_problem(path):
+            yield _of(dataset, field, f"{file} {message}")
 
 
 def _circle(datasets: Mapping[str, DatasetSpec], start: str) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from keepfit.spec.model import ModelSpec
 from keepfit.spec.problem import Problem, did_you_mean
 from keepfit.spec.project import Locations, ProjectSpec
 from keepfit.spec.read import read_all, read_spec
+from keepfit.spec.text_file import read_text
 
 FEATURE_REPO = "feature_repo"
 PROJECT_FILE = "keepfit.yaml"
@@ -51,18 +52,21 @@ class Project:
         if name in specs:
             return specs[name]
         file = f"{kind}s/{name}.yaml"
-        if own := [problem for problem in self.problems if problem.file == file]:
-            raise SpecError(problems_text(own))
+        if reason := self.left_out(file):
+            raise SpecError(reason)
         raise SpecError(
             f"No {kind} is named {name!r}.{did_you_mean(name, specs)} "
             f"There are: {', '.join(sorted(specs)) or 'none'}. "
             f"Add {FEATURE_REPO}/{file}, or correct the name."
         )
 
-    def texts(self) -> dict[str, str]:
-        """Return the texts of all transforms and suites by their path under `feature_repo/`."""
-        paths = sorted([*self.repo.glob("transforms/*.sql"), *self.repo.glob("expectations/*.yaml")])
-        return {path.relative_to(self.repo).as_posix(): path.read_text(encoding="utf-8") for path in paths}
+    def left_out(self, file: str) -> str:
+        """Say why a dataset's or model's file was left out; nothing if it was not."""
+        return problems_text([problem for problem in self.problems if problem.file == file])
+
+    def texts(self, dataset: str) -> dict[str, str]:
+        """Return the texts of a dataset's transform and suite by their path under `feature_repo/`."""
+        return {file: read_text(self.repo, file) for file in self.dataset(dataset).files.values()}
 
     def digest(self, *, model: str | None = None, dataset: str | None = None) -> str:
         """Return a fingerprint of what a run of a model or dataset is told to do."""
@@ -70,11 +74,8 @@ class Project:
         if model is not None:
             parts["model"] = self.model(model).model_dump(mode="json")
         if dataset is not None:
-            spec = self.dataset(dataset)
-            parts["dataset"] = spec.model_dump(mode="json")
-            parts["files"] = {
-                file: (self.repo / file).read_text(encoding="utf-8") for file in spec.files.values()
-            }
+            parts["dataset"] = self.dataset(dataset).model_dump(mode="json")
+            parts["files"] = self.texts(dataset)
         canonical = json.dumps(parts, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from keepfit.spec.problem import Problem, path_text
+from keepfit.spec.text_file import unreadable
 
 Place = tuple[str | int, ...]
 
@@ -48,10 +49,8 @@ def read_yaml(path: Path, file: str) -> Document:
     """
     try:
         return _document(file, path.read_text(encoding="utf-8"))
-    except OSError as error:
-        return _unusable(file, f"cannot be read: {error.strerror or error}.")
-    except UnicodeDecodeError as error:
-        return _unusable(file, f"is not UTF-8 text (byte {error.start}). Save it as UTF-8.")
+    except (OSError, UnicodeDecodeError) as error:
+        return _unusable(file, unreadable(error))
     except yaml.MarkedYAMLError as error:
         return _unusable(file, f"is not YAML: {error.problem or error.context}.", error.problem_mark)
     except (yaml.YAMLError, ValueError) as error:

@@ -8,6 +8,7 @@ from feast import Entity, FeatureView
 from feast.field import Field
 
 from keepfit.backends.feature_store.lake_source import table_of
+from keepfit.backends.feature_store.left_out import left_out
 from keepfit.backends.lake import Lake
 from keepfit.errors import FeatureStoreError
 from keepfit.spec import DatasetSpec
@@ -47,6 +48,8 @@ def _view_problems(
     table = table_of(view.batch_source)
     if table is None or table.parent != lake:
         return  # read from elsewhere, with Feast's own means
+    if left_out(view.batch_source):
+        return  # its dataset's own file says what is wrong
     if table.name not in datasets:
         yield (
             f"The view {view.name!r} reads the dataset {table.name!r}, which is not declared."

@@ -11,7 +11,9 @@ from feast.feature_view import DUMMY_ENTITY_ID
 from feast.feature_view_projection import FeatureViewProjection
 from feast.on_demand_feature_view import OnDemandFeatureView
 
+from keepfit.backends.feature_store.collect import collect
 from keepfit.backends.feature_store.lake_source import table_of
+from keepfit.backends.feature_store.left_out import waiting
 from keepfit.errors import FeatureStoreError
 from keepfit.spec.problem import did_you_mean
 
@@ -74,6 +76,10 @@ def find_service(feast: Feast, name: str) -> FeatureService:
     try:
         return feast.get_feature_service(name, allow_cache=True)
     except FeatureServiceNotFoundException:
+        if reason := waiting(collect(feast.config.repo_path)).get(name):
+            raise FeatureStoreError(
+                f"The feature service {name!r} reads a dataset that is left out: {reason.splitlines()[0]}"
+            ) from None
         known = sorted(service.name for service in feast.list_feature_services())
         raise FeatureStoreError(
             f"No feature service is named {name!r}.{did_you_mean(name, known)} There are: "

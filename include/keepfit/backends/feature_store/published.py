@@ -6,6 +6,7 @@ from pathlib import Path
 from feast import FileSource
 from feast.data_format import DeltaFormat
 
+from keepfit.backends.feature_store.left_out import LEFT_OUT
 from keepfit.errors import FeatureStoreError
 from keepfit.spec import load_project
 from keepfit.spec.load import PROJECT_FILE
@@ -15,7 +16,8 @@ def published(dataset: str) -> FileSource:
     """Return the Feast source of a dataset that this project publishes.
 
     The project is the one whose `feature_repo/` holds the calling file; where the rows lie and which
-    column is their event time come from its specs.
+    column is their event time come from its specs. A dataset whose file has a problem is no reason to fail
+    here: what reads it waits, and all else is registered.
 
     Raises:
         FeatureStoreError: The calling file is in no `feature_repo/`.
@@ -23,10 +25,13 @@ def published(dataset: str) -> FileSource:
     """
     caller = Path(sys._getframe(1).f_globals.get("__file__") or ".").absolute()
     project = load_project(_repo_of(caller))
+    path = str(project.locations.lake / dataset)
+    if reason := project.left_out(f"datasets/{dataset}.yaml"):
+        return FileSource(name=dataset, path=path, file_format=DeltaFormat(), tags={LEFT_OUT: reason})
     spec = project.dataset(dataset)
     return FileSource(
         name=dataset,
-        path=str(project.locations.lake / dataset),
+        path=path,
         file_format=DeltaFormat(),
         timestamp_field=spec.event_time,
         description=spec.description,

@@ -12,6 +12,7 @@ from feast.errors import ProjectObjectNotFoundException
 from keepfit.backends.feature_store.check import check
 from keepfit.backends.feature_store.collect import collect, python_files
 from keepfit.backends.feature_store.config import FILE
+from keepfit.backends.feature_store.left_out import ready
 from keepfit.backends.feature_store.quiet import quiet
 from keepfit.spec import DatasetSpec, Locations
 
@@ -31,7 +32,8 @@ def digest_of(repo: Path, datasets: Mapping[str, DatasetSpec]) -> str:
 def register(feast: Feast, repo: Path, locations: Locations, datasets: Mapping[str, DatasetSpec]) -> str:
     """Apply a repository to the registry unless that is what was applied last; return its digest.
 
-    Nothing is ever deleted: what is no longer in the repository stays registered.
+    Nothing is ever deleted: what is no longer in the repository stays registered, and what reads a dataset
+    whose file has a problem stays registered as it was.
 
     Raises:
         FeatureStoreError: The repository does not import, or does not fit its datasets.
@@ -42,7 +44,7 @@ def register(feast: Feast, repo: Path, locations: Locations, datasets: Mapping[s
         objects = collect(repo)
         check(objects, locations.lake, datasets)
         with quiet():
-            feast.apply([thing for thing in objects if not isinstance(thing, Project)])
+            feast.apply([thing for thing in ready(objects) if not isinstance(thing, Project)])
         _let_readers_read(feast)
         # Written last: an apply that is cut short is done again.
         feast.registry.apply_project(Project(name=feast.project, tags={_APPLIED: applied}), commit=True)
