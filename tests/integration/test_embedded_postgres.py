@@ -269,6 +269,30 @@ def test_an_external_database_whose_url_is_not_given_is_named(
         pass
 
 
+@pytest.mark.parametrize(
+    ("variable", "url", "problem"),
+    [
+        ("KEEPFIT_LEDGER_URL", "postgresql://me:s3cret@[bad", "has no host and port that can be read"),
+        ("KEEPFIT_TRACKING_URI", "http://[bad", "names no server that can be read. Write http://host:5000."),
+        (
+            "KEEPFIT_TRACKING_URI",
+            "postgresql://me:a@b:s3cret@host/db",
+            "has no host and port that can be read",
+        ),
+        ("KEEPFIT_FEAST_REGISTRY", "nosuch://me:s3cret@host/db", "is no SQLAlchemy URL of a database known"),
+    ],
+)
+def test_an_odd_url_is_named_by_its_variable_before_anything_is_opened(
+    home: Path, monkeypatch: pytest.MonkeyPatch, variable: str, url: str, problem: str
+) -> None:
+    monkeypatch.setenv(variable, url)
+    with pytest.raises(EmbeddedError) as refused, stores(project(home, "sqlite")):
+        pass
+    assert str(refused.value).startswith(f"{variable} {problem}")
+    assert "cret" not in str(refused.value)
+    assert os.environ[variable] == url
+
+
 def test_a_url_of_the_environment_wins_over_the_embedded_database(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -417,6 +417,16 @@ def test_a_file_without_feature_store_yaml_is_refused(shop: "Shop") -> None:
         shop.store().register()
 
 
+def test_an_odd_url_of_the_registry_is_named(shop: "Shop", monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEEPFIT_FEAST_REGISTRY", "postgresql://me:a@b:s3cret@host/db")
+    with pytest.raises(FeatureStoreError) as refused:
+        shop.store().register()
+    assert str(refused.value).startswith(
+        "The URL of Feast's registry, KEEPFIT_FEAST_REGISTRY, has no host and port that can be read."
+    )
+    assert "cret" not in str(refused.value)
+
+
 def test_a_bad_dataset_is_named_by_its_reader(shop: "Shop") -> None:
     shop.write("datasets/habits.yaml", "name: habits\nkeys: [customer]\n")
     store = shop.store()

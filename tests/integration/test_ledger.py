@@ -400,7 +400,11 @@ def test_a_database_that_does_not_answer_is_named_without_its_password(postgres:
     [
         ("sqlite://", "a ledger in memory would forget"),
         ("mysql+pymysql://me:secret@host/db", "not in 'mysql'"),
-        ("ledger.db", "is no SQLAlchemy URL"),
+        ("ledger.db", "KEEPFIT_LEDGER_URL, is no SQLAlchemy URL"),
+        ("postgresql://host:port/db", "KEEPFIT_LEDGER_URL, has no host and port that can be read"),
+        ("postgresql://[bad", "KEEPFIT_LEDGER_URL, has no host and port that can be read"),
+        ("postgresql+nosuch://host/db", "KEEPFIT_LEDGER_URL, is no SQLAlchemy URL of a database known"),
+        ("sqlite://ledger.db", "KEEPFIT_LEDGER_URL, names a host, which SQLite has none of"),
     ],
 )
 def test_a_url_of_something_else_is_refused(url: str, words: str) -> None:

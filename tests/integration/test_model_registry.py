@@ -134,6 +134,12 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     return made
 
 
+@pytest.mark.parametrize("url", ["postgresql://[bad", "postgresql://host:port/db", "http://[bad", "models"])
+def test_a_url_of_no_registry_is_refused_before_it_is_opened(tmp_path: Path, url: str) -> None:
+    with pytest.raises(RegistryError, match=r"^The model registry's URL, KEEPFIT_TRACKING_URI, "):
+        ModelRegistry(url, tmp_path)
+
+
 def test_the_database_writes_ahead(home: Home) -> None:
     with sqlite3.connect(home.path / "mlflow.db") as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)

@@ -168,11 +168,25 @@ def test_a_missing_variable_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["no url with s3cret", "nosuch://me:s3cret@host/db", "postgresql+nosuch://me:s3cret@h/d"]
+    ("url", "problem"),
+    [
+        ("no url with s3cret", "it is no SQLAlchemy URL of a database known here. Write postgresql"),
+        ("nosuch://me:s3cret@host/db", "it is no SQLAlchemy URL of a database known here"),
+        ("postgresql+nosuch://me:s3cret@h/d", "it is no SQLAlchemy URL of a database known here"),
+        ("postgresql://me:a@b:s3cret@host/db", "it has no host and port that can be read. Write host:5432"),
+        ("postgresql://me:s3cret@[bad", "it has no host and port that can be read"),
+        ("postgresql://me:s3cret@host:70000/db", "it has no host and port that can be read"),
+        ("sqlite://s3cret/db", "it names a host, which SQLite has none of. Write sqlite:////a/file.db"),
+        (
+            "oracle+cx_oracle://me:s3cret@h/d",
+            "it needs the Python package 'cx_Oracle', which is not installed",
+        ),
+    ],
 )
-def test_a_bad_url_is_refused_without_its_password(tmp_path: Path, url: str) -> None:
-    with pytest.raises(SourceError, match="connection 'shop', has no URL that SQLAlchemy can use") as refused:
+def test_a_bad_url_is_refused_without_its_password(tmp_path: Path, url: str, problem: str) -> None:
+    with pytest.raises(SourceError, match="connection 'shop', has a URL that cannot be used: ") as refused:
         extracted(tmp_path, dataset(), lambda _: url)
+    assert problem in str(refused.value)
     assert "s3cret" not in str(refused.value)
 
 

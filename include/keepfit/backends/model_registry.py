@@ -21,6 +21,7 @@ from keepfit.backends.coded_model import CodedModel
 from keepfit.backends.lock import alone
 from keepfit.backends.version import RUN, VersionDetails
 from keepfit.errors import RegistryError, UntrustedModelError
+from keepfit.spec.database_url import store_problem
 
 # MLflow reads these when it is imported, and pyfunc then warns of its own types.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -86,7 +87,12 @@ class ModelRegistry:
         Args:
             tracking_uri: A database's URL, or a server's.
             artifacts: Where files lie if the registry is a database, and where those of a server are kept.
+
+        Raises:
+            RegistryError: The URL is none of the two.
         """
+        if problem := store_problem(tracking_uri):
+            raise RegistryError(f"The model registry's URL, KEEPFIT_TRACKING_URI, {problem}")
         self._uri = tracking_uri
         self._artifacts = artifacts.absolute()
         self._served = tracking_uri.startswith("http")

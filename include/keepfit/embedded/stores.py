@@ -9,6 +9,7 @@ from keepfit.embedded.postgres import Postgres
 from keepfit.embedded.prepare import prepare
 from keepfit.errors import EmbeddedError
 from keepfit.spec import Locations, Project
+from keepfit.spec.database_url import store_problem
 
 DATABASES: Mapping[str, str] = {
     "KEEPFIT_LEDGER_URL": "ledger",
@@ -34,7 +35,7 @@ def stores(project: Project) -> Iterator[Locations]:
     """Make a project's stores ready for use in the block: databases reachable, tables present.
 
     Raises:
-        EmbeddedError: A database cannot be started, or its URL is not given.
+        EmbeddedError: A database cannot be started, or its URL is not given, or cannot be used.
     """
     with databases(project) as found:
         prepare(project)
@@ -49,8 +50,11 @@ def databases(project: Project, *, airflow: bool = False) -> Iterator[Databases]
     """
     if project.spec.database == "external":
         _need_all((*DATABASES, AIRFLOW_DATABASE) if airflow else tuple(DATABASES))
+        airflow_url = os.environ.get(AIRFLOW_DATABASE, "")
+        if airflow:
+            _refuse_unusable({AIRFLOW_DATABASE: airflow_url})
         with _environment({}, project):
-            yield Databases(project.locations, os.environ.get(AIRFLOW_DATABASE, ""), None)
+            yield Databases(project.locations, airflow_url, None)
         return
     if project.spec.database == "sqlite":
         with _environment({}, project):
@@ -71,12 +75,19 @@ def _environment(defaults: Mapping[str, str], project: Project) -> Iterator[None
     ours = project.locations.environment()
     os.environ.update(ours)
     try:
+        _refuse_unusable({name: ours[name] for name in DATABASES})
         yield
     finally:
         for name in ours:
             os.environ.pop(name)
             if name in before:
                 os.environ[name] = before[name]
+
+
+def _refuse_unusable(urls: Mapping[str, str]) -> None:
+    problems = [f"{name} {problem}" for name, url in urls.items() if (problem := store_problem(url))]
+    if problems:
+        raise EmbeddedError("\n".join(problems))
 
 
 def _need_all(names: Collection[str]) -> None:

@@ -8,24 +8,22 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, ProgrammingError
+from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 
 from keepfit.errors import LedgerError
+from keepfit.spec.database_url import url_problem
 
 BUSY_MS = 30_000
 
 
 def parse_url(url: str) -> URL:
     """Read the ledger's URL, which must be a SQLite file's or a PostgreSQL database's."""
-    try:
-        parsed = make_url(url)
-    except ArgumentError:
-        raise LedgerError(
-            "The ledger's URL is no SQLAlchemy URL. Write sqlite:////a/file.db or "
-            "postgresql+psycopg2://user@host/database into KEEPFIT_LEDGER_URL."
-        ) from None
-    if parsed.get_backend_name() not in ("sqlite", "postgresql"):
-        raise LedgerError(f"The ledger lives in SQLite or PostgreSQL, not in {parsed.get_backend_name()!r}.")
+    backend, is_url, _ = url.partition("://")
+    if is_url and backend.partition("+")[0] not in ("sqlite", "postgresql"):
+        raise LedgerError(f"The ledger lives in SQLite or PostgreSQL, not in {backend.partition('+')[0]!r}.")
+    if problem := url_problem(url):
+        raise LedgerError(f"The ledger's URL, KEEPFIT_LEDGER_URL, {problem}")
+    parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite" and not parsed.database:
         raise LedgerError(
             "The ledger's URL names no file: a ledger in memory would forget. Write sqlite:////a/file.db."

@@ -9,6 +9,7 @@ from feast.repo_config import RepoConfig
 from pydantic import ValidationError
 
 from keepfit.errors import FeatureStoreError
+from keepfit.spec.database_url import url_problem
 from keepfit.spec.project import EngineSpec, Locations
 
 FILE = "feature_store.yaml"
@@ -38,4 +39,6 @@ def repo_config(repo: Path, locations: Locations, engine: EngineSpec) -> RepoCon
 def _variables(locations: Locations) -> dict[str, str]:
     # Feast turns a bare postgresql:// into psycopg 3, which is not among keepfit's dependencies.
     registry = locations.feast_registry_url.replace("postgresql://", "postgresql+psycopg2://")
+    if problem := url_problem(registry):
+        raise FeatureStoreError(f"The URL of Feast's registry, KEEPFIT_FEAST_REGISTRY, {problem}")
     return dict(os.environ) | locations.environment() | {"KEEPFIT_FEAST_REGISTRY": registry}

@@ -9,12 +9,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import sqlalchemy as sa
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import DBAPIError
 
 from keepfit.backends.engine import columns_of, engine
 from keepfit.backends.sources.conform import conforming, declared, explained, refuse_missing
 from keepfit.errors import SourceError
 from keepfit.plugins import SourceRequest
+from keepfit.spec.database_url import url_problem
 from keepfit.spec.dataset import SqlSource
 from keepfit.spec.window import Window
 
@@ -85,13 +86,10 @@ def _connected(source: SqlSource, request: SourceRequest) -> Iterator[sa.Connect
 
 
 def _database(connection: str, request: SourceRequest, where: str) -> sa.Engine:
-    try:
-        return sa.create_engine(_url(connection, request))
-    except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
-        # An error of SQLAlchemy names the URL's parts; the URL itself may hold a password.
-        raise SourceError(
-            f"{where} has no URL that SQLAlchemy can use: {type(error).__name__}: {error}"
-        ) from None
+    url = _url(connection, request)
+    if problem := url_problem(url):
+        raise SourceError(f"{where} has a URL that cannot be used: it {problem}")
+    return sa.create_engine(url)
 
 
 def _url(connection: str, request: SourceRequest) -> str:
