@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pytest
 
-from keepfit.errors import NotReadyError, TrainingError
+from keepfit.errors import ConfError, NotReadyError, TrainingError
 from keepfit.steps.training_set import TrainingSet, build_training_set
 
 if TYPE_CHECKING:
@@ -158,6 +158,25 @@ def test_no_rows_are_refused_with_what_became_of_them(open_shop: "Shop") -> None
     )
     with pytest.raises(TrainingError, match=message):
         build(open_shop, as_of="5")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "field"),
+    [
+        ("delay: 3d", "delay: 999999d", "label.delay"),
+        ("holdout: 2d", "holdout: 2d, length: 999999d", "train.length"),
+    ],
+)
+def test_a_duration_longer_than_the_calendar_is_named(
+    open_shop: "Shop", old: str, new: str, field: str
+) -> None:
+    open_shop.edit("models/returns_soon.yaml", old, new)
+    with pytest.raises(ConfError) as refused:
+        build(open_shop)
+    assert str(refused.value) == (
+        f"models/returns_soon.yaml: {field}: so long before 2020-06-08T00:00:00+00:00 lies outside the "
+        "years 1 to 9999. Choose another time, or a shorter duration."
+    )
 
 
 def test_a_single_class_is_refused(open_shop: "Shop") -> None:

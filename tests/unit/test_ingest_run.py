@@ -249,6 +249,16 @@ def test_rows_of_other_windows_that_a_lookback_brings_are_no_warning(root: Path)
     assert (done["transform"]["outside"], done["transform"]["warnings"]) == (1, [])
 
 
+def test_the_first_day_of_the_calendar_is_a_window_like_any_other(root: Path) -> None:
+    first = Window.parse("0001-01-01", "0001-01-02")
+    write(root, "data/trips.csv", "key,seen,size\na,0001-01-01 01:00:00,1\n")
+    ingest(root, "places", first)
+    ingest(root, "trips", first)
+    done = ingest(root, "totals", first)
+    assert (done["publish"]["window"], done["publish"]["rows"]) == (first.key, 1)
+    assert [row["total"] for row in published(root, "totals")] == [10]
+
+
 def test_an_edit_in_the_middle_of_a_run_does_not_change_it(root: Path) -> None:
     run = run_of(root, "trips")
     run.extract()

@@ -17,7 +17,7 @@ columns = st.from_regex(r"\A[A-Za-z_][A-Za-z0-9_]{0,11}\Z")
 texts = st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), max_size=30)
 durations = st.integers(0, 10**8).map(lambda seconds: timedelta(seconds=seconds))
 positive = st.integers(1, 10**8).map(lambda seconds: timedelta(seconds=seconds))
-moments = st.integers(0, 4 * 10**9).map(lambda seconds: datetime.fromtimestamp(seconds, UTC))
+moments = st.datetimes(timezones=st.just(UTC)).map(lambda moment: moment.replace(microsecond=0))
 finite = st.floats(-1e9, 1e9, allow_nan=False)
 scalars = st.none() | st.booleans() | st.integers(-(10**9), 10**9) | finite | texts
 ranges = (
@@ -116,6 +116,26 @@ def test_a_window_is_read_back_from_its_key_or_refused_reversed(start: datetime,
     else:
         with pytest.raises(ConfError, match="its end must be later than its start"):
             Window(start, end)
+
+
+def test_a_window_reaches_back_to_the_year_1_and_no_further() -> None:
+    window = Window.parse("0001-01-02", "0001-01-03")
+    assert window.key == "00010102T000000Z_00010103T000000Z"
+    assert window.reaching_back(timedelta(hours=6)) == Window.parse("0001-01-01T18:00:00Z", "0001-01-03")
+    assert window.reaching_back(timedelta(days=9)) == Window.parse("0001-01-01", "0001-01-03")
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "days"), [("0001-01-02", "0001-01-03", -2), ("9999-12-30", "9999-12-31", 1.5)]
+)
+def test_a_window_moved_out_of_the_calendar_is_refused(start: str, end: str, days: float) -> None:
+    window = Window.parse(start, end)
+    with pytest.raises(ConfError) as refused:
+        window.shifted(timedelta(days=days))
+    assert str(refused.value) == (
+        f"The window {window.key}, moved by {days:+g} days, lies outside the years 1 to 9999. "
+        "Choose another time, or a shorter duration."
+    )
 
 
 def test_a_window_too_fine_for_its_key_is_refused() -> None:

@@ -18,6 +18,7 @@ from keepfit.pipeline.monitored import (
 )
 from keepfit.pipeline.snapshot import Snapshot
 from keepfit.plugins import use_plugins
+from keepfit.spec.window import moved
 
 LABELLED, REPORT = "labelled.parquet", "drift_report.html"
 
@@ -79,7 +80,7 @@ class MonitorRun:
         use_plugins(self.snapshot.root)
         labelled = pd.read_parquet(self.folder.file(LABELLED))
         champion, as_of = self.champion, self.champion.signal.as_of
-        seen_until = as_of - self.model.label.delay if as_of else None
+        seen_until = moved(as_of, -self.model.label.delay, "What the champion has seen") if as_of else None
         result = measure_performance(labelled, self.model, champion.version, champion.holdout, seen_until)
         return self.folder.write("measure", asdict(result))
 

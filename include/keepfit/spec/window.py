@@ -8,6 +8,8 @@ from keepfit.errors import ConfError
 from keepfit.spec.fields import in_utc
 
 _KEY = "%Y%m%dT%H%M%SZ"
+_DAY = timedelta(days=1)
+_FIRST = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, order=True)
@@ -34,7 +36,7 @@ class Window:
     @property
     def key(self) -> str:
         """Name the window in run ids, partition keys and the ledger."""
-        return f"{self.start.astimezone(UTC):{_KEY}}_{self.end.astimezone(UTC):{_KEY}}"
+        return f"{_key(self.start)}_{_key(self.end)}"
 
     @classmethod
     def of_key(cls, key: str) -> Self:
@@ -53,12 +55,17 @@ class Window:
         return cls(parse_moment(start, "The window's start"), parse_moment(end, "The window's end"))
 
     def shifted(self, by: timedelta) -> Self:
-        """Return the window moved by a duration."""
-        return type(self)(self.start + by, self.end + by)
+        """Return the window moved by a duration.
+
+        Raises:
+            ConfError: No calendar goes so far.
+        """
+        what = f"The window {self.key}, moved by {by / _DAY:+g} days,"
+        return type(self)(moved(self.start, by, what), moved(self.end, by, what))
 
     def reaching_back(self, by: timedelta) -> Self:
-        """Return the window with its start moved back by a duration."""
-        return type(self)(self.start - by, self.end)
+        """Return the window with its start moved back by a duration, to the year 1 at the earliest."""
+        return type(self)(self.start - min(by, self.start - _FIRST), self.end)
 
     def refuse_future(self, now: datetime) -> None:
         """Refuse a window that has not ended yet."""
@@ -69,6 +76,25 @@ class Window:
             )
 
 
+def moved(moment: datetime, by: timedelta, what: str) -> datetime:
+    """Return a moment moved by a duration.
+
+    Args:
+        moment: The moment.
+        by: The duration.
+        what: What this is, for the error.
+
+    Raises:
+        ConfError: No calendar goes so far.
+    """
+    try:
+        return moment + by
+    except OverflowError:
+        raise ConfError(
+            f"{what} lies outside the years 1 to 9999. Choose another time, or a shorter duration."
+        ) from None
+
+
 def parse_moment(text: str, what: str) -> datetime:
     """Read an ISO 8601 text; one without a zone is UTC."""
     try:
@@ -77,3 +103,9 @@ def parse_moment(text: str, what: str) -> datetime:
         raise ConfError(
             f"{what} is {text!r}, which is no ISO 8601 time. Write it like 2013-01-01T00:00:00Z."
         ) from None
+
+
+def _key(moment: datetime) -> str:
+    # strftime writes the year 1 as `1`, which strptime does not read.
+    text = moment.astimezone(UTC).isoformat(timespec="seconds")
+    return f"{text[:19].replace('-', '').replace(':', '')}Z"

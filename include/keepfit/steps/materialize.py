@@ -29,8 +29,7 @@ def materialize(store: "FeatureStore", dataset: DatasetSpec, window: Window) -> 
 
     Any order of windows, and any window again, leads to the newest values.
     """
-    since = _FIRST if dataset.snapshot else window.start - OVERLAP
-    reach = Window(since, window.end)
+    reach = Window(_FIRST, window.end) if dataset.snapshot else window.reaching_back(OVERLAP)
     for view in dataset.feature_views:
         reach = store.materialize(view, reach)
     return Materialized(dataset.feature_views, reach.start, reach.end)

@@ -11,6 +11,7 @@ from keepfit.backends.lake import Lake
 from keepfit.backends.select import read_condition
 from keepfit.errors import TrainingError
 from keepfit.spec import DatasetSpec, ModelSpec
+from keepfit.spec.window import moved
 
 EVENT_TIME = "event_time"
 LABEL = "label"
@@ -48,6 +49,7 @@ class TrainingRows:
         """Select the rows; datasets are read at the given versions.
 
         Raises:
+            ConfError: The label's delay or the training's length reaches back before the year 1.
             SpecError: The model's `where` is no condition on a row.
             TrainingError: The model's `where`, its columns or its label do not fit the published rows.
         """
@@ -90,7 +92,7 @@ def _rows(
     dataset = datasets[spec.entities.dataset]
     time = identifier(dataset.event_time)
     columns = identifiers(dict.fromkeys([*dataset.key, *spec.entities.columns]))
-    known = f"{EVENT_TIME} <= {moment(as_of - spec.label.delay)}"
+    known = f"{EVENT_TIME} <= {moment(_known_until(spec, as_of))}"
     label = f"CAST({identifier(spec.label.column)} AS DOUBLE)"
     source = scan(lake.files(dataset.name, versions[dataset.name]))
     wanted = f"{where} AND {time} < {moment(as_of)} {_since(spec, as_of, time)}"
@@ -115,7 +117,14 @@ def _rows(
     )
 
 
+def _known_until(spec: ModelSpec, as_of: datetime) -> datetime:
+    what = f"models/{spec.name}.yaml: label.delay: so long before {as_of.isoformat()}"
+    return moved(as_of, -spec.label.delay, what)
+
+
 def _since(spec: ModelSpec, as_of: datetime, time: str) -> str:
-    starts = [spec.train.start, as_of - spec.train.length if spec.train.length else None]
+    length = spec.train.length
+    what = f"models/{spec.name}.yaml: train.length: so long before {as_of.isoformat()}"
+    starts = [spec.train.start, moved(as_of, -length, what) if length else None]
     first = max((start for start in starts if start is not None), default=None)
     return f"AND {time} >= {moment(first)}" if first else ""
