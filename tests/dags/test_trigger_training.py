@@ -50,8 +50,8 @@ def record(root: Path, key: str) -> None:
     """Put a decision to train into the project's ledger."""
     url, window = load_project(root).locations.ledger_url, Window.parse("2024-01-01", "2024-01-08")
     migrate(url)
-    asked = ("1", window.start, window.end, "retrain", "drift", CONF["reason"], {}, "run", "watch")
-    Ledger(url).decide(Decision(key, "returns", *asked))
+    start, end = window.start, window.end
+    Ledger(url).decide(Decision(key, "returns", "1", start, end, "retrain", "drift", "3", {}, "run", "watch"))
 
 
 def test_a_decision_starts_its_training_once_however_often_it_is_handed_on(

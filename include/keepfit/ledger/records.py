@@ -61,6 +61,13 @@ class Publication(_Record):
     run_id: str
     published_at: datetime = field(default_factory=_now)
 
+    @property
+    def window(self) -> Window | None:
+        """The published window; None for a snapshot."""
+        if self.window_start is None or self.window_end is None:
+            return None
+        return Window(self.window_start, self.window_end)
+
 
 @dataclass(frozen=True)
 class Decision(_Record):

@@ -95,7 +95,7 @@ class IngestRun:
         from keepfit.backends.lake import Lake
         from keepfit.steps.publish import publish
 
-        locations = self._snapshot.locations
+        locations, wakes = self._snapshot.locations, self._wakes()
         published = publish(
             Lake(locations.lake),
             Ledger(locations.ledger_url),
@@ -112,8 +112,32 @@ class IngestRun:
             rows=published.rows,
             version=published.version,
             digest=published.digest,
+            wakes=wakes,
             warnings=warnings,
         )
+
+    def outdated(self, *, woken: bool) -> Result:
+        """Name the windows that this publication calls for again, each with the id of a run that does it.
+
+        A full refresh names none: its one window is all of the past.
+
+        Args:
+            woken: Whether the publication starts what follows it, where it wakes anything.
+        """
+        from keepfit.pipeline.outdated import Outdating
+
+        published, used = self._folder.read("publish"), self._folder.read("extract")["inputs"] or {}
+        found = (
+            []
+            if self._anew
+            else Outdating(self._snapshot).found(
+                self._window(), published["version"], used, woken=woken and published["wakes"]
+            )
+        )
+        windows = [
+            {"dataset": each.dataset, "window": each.window.key, "run_id": each.run_id} for each in found
+        ]
+        return self._done("outdated", windows=windows)
 
     def materialize(self) -> Result:
         """Bring the window's features into the online store."""
@@ -130,6 +154,20 @@ class IngestRun:
     @property
     def _anew(self) -> bool:
         return bool(self._snapshot.settings.get("full_refresh"))
+
+    def _wakes(self) -> bool:
+        """Tell whether the publication shall wake what waits for the window.
+
+        A full refresh does not, nor a window computed again: it would be scored again, over the predictions
+        on record.
+        """
+        if self._anew:
+            return False
+        ledger, window = Ledger(self._snapshot.locations.ledger_url), self._window()
+        return not self._snapshot.settings.get("recompute") or not any(
+            each.run_id != self._snapshot.run_id and each.window and each.window.contains(window)
+            for each in ledger.publications(self._dataset.name)
+        )
 
     def _whole_window(self) -> Window:
         """Return the run's window; a full refresh takes in every window published so far."""
