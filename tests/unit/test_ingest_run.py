@@ -23,6 +23,7 @@ from keepfit.errors import (
     ValidationFailedError,
 )
 from keepfit.ledger import Ledger, migrate
+from keepfit.pipeline.folder import RunFolder
 from keepfit.pipeline.ingest import IngestRun
 from keepfit.pipeline.snapshot import take_snapshot
 from keepfit.plugins import Access
@@ -326,6 +327,7 @@ def test_a_column_that_goes_is_refused_until_a_full_refresh_replaces_all_windows
 _STEP = """
 import sys
 from pathlib import Path
+from keepfit.pipeline.folder import RunFolder
 from keepfit.pipeline.ingest import IngestRun
 from keepfit.pipeline.snapshot import open_snapshot
 from keepfit.plugins import Access
@@ -421,6 +423,34 @@ def test_a_gap_in_the_lookback_is_waited_for(root: Path) -> None:
     ingest(root, "trips", SECOND)
     assert run.wait_for() == ()
     assert run_of(root, "totals", FIRST).wait_for() == (), "nothing lies before the first publication"
+
+
+_WRITER = """
+import sys
+from pathlib import Path
+from keepfit.pipeline.folder import RunFolder
+folder = RunFolder(Path(sys.argv[1]))
+with folder.staged("rows.parquet") as staged, folder.scratch("extract") as scratch:
+    staged.write_text("half")
+    (scratch / "spilt").write_text("half")
+    print(staged.name, scratch.name, flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_what_a_process_has_left_is_removed_once_it_is_dead_and_not_before(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    command = [sys.executable, "-c", _WRITER, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout is not None
+        theirs = writer.stdout.readline().split()
+        with folder.staged("rows.parquet") as mine, folder.scratch("extract"):
+            mine.write_text("whole")
+        assert all((tmp_path / name).exists() for name in theirs)
+        writer.kill()
+    with folder.staged("rows.parquet") as mine, folder.scratch("extract"):
+        mine.write_text("again")
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.parquet"]
 
 
 def test_what_a_killed_step_has_left_is_removed(root: Path) -> None:

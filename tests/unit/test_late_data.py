@@ -1,6 +1,6 @@
 """Rows that come late: what was computed from the older ones is computed again, whatever the order."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from itertools import permutations
 from pathlib import Path
@@ -120,7 +120,7 @@ class Project:
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Iterator[Project]:
+def project(tmp_path: Path) -> Project:
     return Project(tmp_path)
 
 

@@ -1,8 +1,5 @@
 """One ingest: a dataset's window from its source to the lake and the online store."""
 
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -42,7 +39,7 @@ class IngestRun:
         from keepfit.steps.extract import extract
 
         use_plugins(self._snapshot.root)
-        with self._scratch("extract") as scratch, self._folder.staged(EXTRACTED) as out:
+        with self._folder.scratch("extract") as scratch, self._folder.staged(EXTRACTED) as out:
             extracted = extract(self._request(window, out, scratch))
         return self._done("extract", window=window.key, rows=extracted.rows, inputs=None)
 
@@ -53,7 +50,7 @@ class IngestRun:
 
         from keepfit.steps.check_schema import check_schema
 
-        with self._scratch("check_schema") as scratch:
+        with self._folder.scratch("check_schema") as scratch:
             check = check_schema(
                 self._folder.file(EXTRACTED), self._dataset, self._snapshot.project.engine, scratch
             )
@@ -76,7 +73,7 @@ class IngestRun:
         from keepfit.steps.transform import transform
 
         window, sql = self._window(), self._text("transform")
-        with self._scratch("transform") as scratch, self._folder.staged(PUBLISHED) as out:
+        with self._folder.scratch("transform") as scratch, self._folder.staged(PUBLISHED) as out:
             made = transform(
                 self._dataset,
                 sql,
@@ -251,14 +248,3 @@ class IngestRun:
 
     def _done(self, step: str, **result: Any) -> Result:
         return self._folder.write(step, result)
-
-    @contextmanager
-    def _scratch(self, step: str) -> Iterator[Path]:
-        """Lend a folder that is empty, also after a try that was killed."""
-        path = self._folder.path / f".scratch-{step}"
-        shutil.rmtree(path, ignore_errors=True)
-        path.mkdir(parents=True)
-        try:
-            yield path
-        finally:
-            shutil.rmtree(path, ignore_errors=True)
