@@ -192,6 +192,29 @@ def test_a_corrected_window_replaces_the_old_one(root: Path) -> None:
     assert [row["size"] for row in published(root, "trips")] == [10, 70, 30]
 
 
+def test_a_key_that_comes_again_in_another_window_is_told_with_its_count(root: Path) -> None:
+    ingest(root, "trips", FIRST)
+    moved = TRIPS + "a,2013-01-02 04:00:00,4\nb,2013-01-02 05:00:00,5\n"
+    write(root, "data/trips.csv", moved)
+    (warning,) = ingest(root, "trips", SECOND)["publish"]["warnings"]
+    assert warning == (
+        "2 keys are published in another window too, such as key=a; key=b. What joins by the key alone takes "
+        "the row known last. If each is a row of its own, add seen or what tells them apart "
+        "to `key` in datasets/trips.yaml; if rows have moved, publish the other window again."
+    )
+    assert ingest(root, "trips", SECOND)["publish"]["warnings"] == [warning], "a retry says the same"
+    assert ingest(root, "trips", BOTH.shifted(-2 * (BOTH.end - BOTH.start)), "e")["publish"]["warnings"] == [
+        "The window has no rows; it is published as empty."
+    ]
+
+
+def test_a_key_with_its_event_time_may_come_again_in_another_window(root: Path) -> None:
+    edit(root, "datasets/trips.yaml", "key: [key]", "key: [key, seen]")
+    write(root, "data/trips.csv", TRIPS + "a,2013-01-02 04:00:00,4\n")
+    for window in (FIRST, SECOND):
+        assert ingest(root, "trips", window)["publish"]["warnings"] == []
+
+
 def test_a_critical_failure_publishes_nothing_and_leaves_a_report(root: Path) -> None:
     write(root, "data/trips.csv", TRIPS.replace(",2\n", ",-2\n"))
     run = run_of(root, "trips")

@@ -103,6 +103,8 @@ class IngestRun:
             anew=self._anew,
         )
         warnings = [] if published.rows else ["The window has no rows; it is published as empty."]
+        if doubled := self._doubled_keys(published.version):
+            warnings.append(doubled)
         return self._done(
             "publish",
             window=self._window().key,
@@ -151,6 +153,18 @@ class IngestRun:
     @property
     def _anew(self) -> bool:
         return bool(self._snapshot.settings.get("full_refresh"))
+
+    def _doubled_keys(self, version: int) -> str | None:
+        """Look for the window's keys in the other windows; a full refresh leaves no other."""
+        from keepfit.backends.lake import Lake
+        from keepfit.steps.doubled_keys import Table, doubled_keys
+
+        if self._anew:
+            return None
+        files = Lake(self._snapshot.locations.lake).files(self._dataset.name, version)
+        with self._folder.scratch("publish") as scratch:
+            table = Table(files, self._snapshot.project.engine, scratch)
+            return doubled_keys(self._dataset, self._window(), self._folder.file(PUBLISHED), table)
 
     def _wakes(self) -> bool:
         """Tell whether the publication shall wake what waits for the window.
