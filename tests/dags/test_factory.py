@@ -40,9 +40,10 @@ def test_every_dataset_and_model_becomes_its_dags(shop: Path) -> None:
 
 def test_an_ingest_goes_from_the_source_to_the_online_store(shop: Path) -> None:
     dag = project_dags(shop)["orders__ingest"]
-    assert edges(dag) == chain(
-        "snapshot", "extract", "check_schema", "validate", "transform", "publish", "materialize"
-    )
+    assert edges(dag) == {
+        *chain("snapshot", "extract", "check_schema", "validate", "transform", "publish", "materialize"),
+        *chain("publish", "outdated", "recompute"),
+    }
     assert outlets(dag) == {"publish": ["x-keepfit://datasets/orders"]}
 
 
@@ -55,7 +56,9 @@ def test_a_scheduled_ingest_works_on_data_intervals(shop: Path) -> None:
 def test_a_computed_dataset_follows_its_first_input_and_has_nothing_to_materialize(shop: Path) -> None:
     dag = project_dags(shop)["spending__ingest"]
     assert woken_by(dag) == dataset_asset("orders")
-    assert edges(dag) == chain("snapshot", "wait_for_inputs", "extract", "transform", "publish")
+    assert edges(dag) == chain(
+        "snapshot", "wait_for_inputs", "extract", "transform", "publish", "outdated", "recompute"
+    )
 
 
 def test_a_training_goes_from_a_training_set_to_a_verified_champion(shop: Path) -> None:

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.models.dagrun import DagRun
 
+from keepfit.ledger import Decision, Ledger, migrate
+from keepfit.spec import Window, load_project
+
 if TYPE_CHECKING:
     from tests.dags.conftest import RunDag
 
@@ -43,6 +46,14 @@ def trainings(root: Path) -> list[DagRun]:
     return DagRun.find(dag_id="returns__train", run_id=f"decision__{root.name}")
 
 
+def record(root: Path, key: str) -> None:
+    """Put a decision to train into the project's ledger."""
+    url, window = load_project(root).locations.ledger_url, Window.parse("2024-01-01", "2024-01-08")
+    migrate(url)
+    start, end = window.start, window.end
+    Ledger(url).decide(Decision(key, "returns", "1", start, end, "retrain", "drift", "3", {}, "run", "watch"))
+
+
 def test_a_decision_starts_its_training_once_however_often_it_is_handed_on(
     shop: Path, run_dag: "RunDag"
 ) -> None:
@@ -67,9 +78,18 @@ def test_what_a_decision_hands_on_is_what_a_training_takes(shop: Path, run_dag: 
     write_monitor(shop)
     run_dag(shop, "watch")
     (training,) = trainings(shop)
+    record(shop, CONF["decision"])
     taken = run_dag(shop, "returns__train", dict(training.conf or {}), only="snapshot")
     (file,) = (shop / ".keepfit" / "runs" / "returns__train").glob("*/snapshot.json")
     assert taken.tasks["snapshot"] == "success"
     assert (
         json.loads(file.read_text())["settings"]["decision"] == "returns:1:20240101T000000Z_20240108T000000Z"
     )
+
+
+def test_a_decision_that_nobody_made_starts_no_training(shop: Path, run_dag: "RunDag") -> None:
+    record(shop, "returns:1:another")
+    run = run_dag(shop, "returns__train", {**CONF, "decision": "returns:1:invented"}, only="snapshot")
+    assert run.tasks["snapshot"] == "failed"
+    assert "The decision 'returns:1:invented' is not in the ledger." in run.log
+    assert not (shop / ".keepfit" / "runs").exists()

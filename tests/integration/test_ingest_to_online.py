@@ -17,12 +17,12 @@ NOWHERE = Access(url=lambda name: name, storage=lambda _: {})
 STEPS = ("extract", "check_schema", "validate", "transform", "publish", "materialize")
 
 
-def ingest(shop: "Shop", window: Window, **settings: Any) -> dict[str, Any]:
+def ingest(shop: "Shop", window: Window, steps: tuple[str, ...] = STEPS, **settings: Any) -> dict[str, Any]:
     snapshot = take_snapshot(
         shop.project, "habits__ingest", f"r-{window.key}", dataset="habits", window=window, settings=settings
     )
     run = IngestRun(snapshot, NOWHERE)
-    return {step: getattr(run, step)() for step in STEPS}
+    return {step: getattr(run, step)() for step in steps}
 
 
 def source(shop: "Shop", *spent: tuple[str, float]) -> None:
@@ -57,3 +57,15 @@ def test_a_corrected_window_corrects_what_is_served(shop: "Shop") -> None:
     source(shop, ("2", 20.0))
     ingest(shop, Window.parse("2020-06-02", "2020-06-03"))
     assert spend(shop) == 20.0
+
+
+def test_a_row_at_the_edge_of_a_window_is_served_though_the_window_before_it_was_not_brought(
+    shop: "Shop",
+) -> None:
+    migrate(shop.project.locations.ledger_url)
+    source(shop, ("1", 1.0), ("2 23:30", 2.0))
+    ingest(shop, Window.parse("2020-06-01", "2020-06-02"))
+    ingest(shop, Window.parse("2020-06-02", "2020-06-03"), STEPS[:-1])
+    assert spend(shop) == 1.0
+    ingest(shop, Window.parse("2020-06-03", "2020-06-04"))
+    assert spend(shop) == 2.0

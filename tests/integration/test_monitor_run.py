@@ -200,7 +200,7 @@ def test_drift_asks_once_for_a_training_with_its_run_id_and_conf(shop: Shop) -> 
     shop.live_week(1, shift=3.0)
     done = shop.monitor(1)
     assert (done["verdict"], done["trigger"]) == ("retrain", "drift")
-    assert done["run_id"].startswith("decision__20130108T000000Z_20130115T000000Z__")
+    assert done["run_id"] == "decision__20130108T000000Z_20130115T000000Z"
     assert done["conf"] == {
         "as_of": "2013-01-15T00:00:00+00:00",
         "reason": done["reason"],
@@ -220,6 +220,22 @@ def test_a_second_week_of_drift_waits_for_the_cool_down(shop: Shop) -> None:
     done = shop.monitor(2)
     assert (done["verdict"], done["trigger"]) == ("keep", "drift")
     assert done["reason"].startswith("cool-down of 8 d: the window ending 2013-01-15 asked for a training")
+
+
+def test_an_edited_policy_decides_anew_but_starts_no_second_training_for_the_window(shop: Shop) -> None:
+    shop.live_week(0)
+    shop.live_week(1, shift=3.0)
+    shop.write("feature_repo/models/churn.yaml", MODEL + "  cooldown: 0d\n")
+    first = shop.monitor(1)
+    shop.write("feature_repo/models/churn.yaml", MODEL + "  cooldown: 0d\n  max_age: 1d\n")
+    second = shop.monitor(1, "edited")
+    assert (first["verdict"], second["verdict"], second["run_id"]) == ("retrain", "keep", None)
+    assert second["reason"].startswith(
+        "another policy asked for a training after the window ending 2013-01-15 00:00 already, "
+        "and one window starts one training; though "
+    )
+    asked = {each.key: each.verdict for each in shop.ledger.decisions("churn")}
+    assert asked == {first["key"]: "retrain", second["key"]: "keep"}
 
 
 def test_decay_is_measured_as_by_hand_on_the_rows_whose_labels_are_known(shop: Shop) -> None:

@@ -18,7 +18,7 @@ import pytest
 from keepfit.backends import model_files
 from keepfit.backends.model_registry import ModelRegistry
 from keepfit.errors import ConfError, DeploymentError, NotReadyError, TrainingError
-from keepfit.ledger import Ledger, Publication, migrate
+from keepfit.ledger import Decision, Ledger, Publication, migrate
 from keepfit.pipeline.folder import RunFolder
 from keepfit.pipeline.prediction import PredictionRun
 from keepfit.pipeline.snapshot import Snapshot, open_snapshot, take_snapshot
@@ -103,6 +103,16 @@ class Store:
             made = Publication(dataset, START.to_pydatetime(), end.to_pydatetime(), 1, "d", 0, f"i{days}")
             self.ledger.record_publication(made)
 
+    def decide(self, model: str, verdict: Any = "retrain") -> Decision:
+        """Record a decision about the window that ends on the 60th day."""
+        end = (START + pd.Timedelta(days=60)).to_pydatetime()
+        window = Window(end - pd.Timedelta(days=7), end)
+        key = f"{model}:{verdict}:{window.key}"
+        made = Decision(
+            key, model, "1", window.start, window.end, verdict, "drift", "3 of 4 drifted", {}, None, "w"
+        )
+        return self.ledger.decide(made)
+
     def snapshot(self, run_id: str, day: int = 60, **settings: Any) -> Snapshot:
         as_of = (START + pd.Timedelta(days=day)).isoformat()
         settings = {"as_of": as_of, "reason": "a test", "promotion": "auto", "decision": None, **settings}
@@ -164,8 +174,29 @@ def store(shop: Any, empty_registry: Path) -> Store:
     return made
 
 
+def test_a_decision_that_asks_for_no_such_training_is_refused_before_anything_is_written(
+    store: Store,
+) -> None:
+    other, calm = store.decide("some_other"), store.decide("returns_soon", "keep")
+    complaints = {
+        "returns_soon:1:w": "The decision 'returns_soon:1:w' is not in the ledger.",
+        other.key: f"The decision {other.key!r} is about the model 'some_other', not 'returns_soon'.",
+        calm.key: f"The decision {calm.key!r} asks for no training: its verdict is 'keep' (3 of 4 drifted).",
+    }
+    for key, complaint in complaints.items():
+        with pytest.raises(ConfError) as refused:
+            store.snapshot("refused", decision=key)
+        assert str(refused.value) == (
+            f"{complaint} `keepfit decisions returns_soon` lists those there are. "
+            "To train for a reason of your own, leave `decision` out and give a `reason`."
+        )
+    assert not (store.shop.project.locations.runs / "returns_soon__train").exists()
+    assert store.ledger.trainings("returns_soon") == []
+
+
 def test_the_first_training_goes_all_the_way_to_a_champion(store: Store) -> None:
-    folder = store.train("train-1", decision="returns_soon:1:w")
+    asked = store.decide("returns_soon")
+    folder = store.train("train-1", decision=asked.key)
     assert folder.read("gate")["verdict"] == "pass"
     assert "than the baseline's" in folder.read("gate")["reasons"][0]
     assert folder.read("registered") == {"version": "1", "verdict": "pass"}
@@ -173,7 +204,7 @@ def test_the_first_training_goes_all_the_way_to_a_champion(store: Store) -> None
     assert folder.read("verified") == {"champion": "1"}
     (training,) = store.ledger.trainings("returns_soon")
     assert (training.run_id, training.version, training.verdict) == ("train-1", "1", "pass")
-    assert training.decision_key == "returns_soon:1:w"
+    assert training.decision_key == asked.key
     (moved,) = store.ledger.deployments("returns_soon")
     assert moved.why.startswith("a test; log_loss ")
     assert (moved.who, moved.run_id) == ("returns_soon__train", "train-1")

@@ -422,7 +422,7 @@ def test_the_loop_closes_without_airflow(shop: Path) -> None:
 
     ingested = run("orders", "--from", "2024-01-01", "--to", "2024-05-01")
     assert [line.split()[0] for line in ingested.splitlines()[1:]] == [
-        "extract", "check_schema", "validate", "transform", "publish", "materialize",
+        "extract", "check_schema", "validate", "transform", "publish", "materialize", "outdated",
     ]  # fmt: skip
     assert "verify" in run("returns", "--as-of", "2024-05-01", "--reason", "the first")
     run("orders", *change)

@@ -23,6 +23,7 @@ from keepfit.errors import (
     ValidationFailedError,
 )
 from keepfit.ledger import Ledger, migrate
+from keepfit.pipeline.folder import RunFolder
 from keepfit.pipeline.ingest import IngestRun
 from keepfit.pipeline.snapshot import take_snapshot
 from keepfit.plugins import Access
@@ -189,6 +190,29 @@ def test_a_corrected_window_replaces_the_old_one(root: Path) -> None:
     write(root, "data/trips.csv", TRIPS.replace("b,2013-01-01 02:00:00,2", "b,2013-01-01 02:00:00,7"))
     ingest(root, "trips", FIRST, "corrected")
     assert [row["size"] for row in published(root, "trips")] == [10, 70, 30]
+
+
+def test_a_key_that_comes_again_in_another_window_is_told_with_its_count(root: Path) -> None:
+    ingest(root, "trips", FIRST)
+    moved = TRIPS + "a,2013-01-02 04:00:00,4\nb,2013-01-02 05:00:00,5\n"
+    write(root, "data/trips.csv", moved)
+    (warning,) = ingest(root, "trips", SECOND)["publish"]["warnings"]
+    assert warning == (
+        "2 keys are published in another window too, such as key=a; key=b. What joins by the key alone takes "
+        "the row known last. If each is a row of its own, add seen or what tells them apart "
+        "to `key` in datasets/trips.yaml; if rows have moved, publish the other window again."
+    )
+    assert ingest(root, "trips", SECOND)["publish"]["warnings"] == [warning], "a retry says the same"
+    assert ingest(root, "trips", BOTH.shifted(-2 * (BOTH.end - BOTH.start)), "e")["publish"]["warnings"] == [
+        "The window has no rows; it is published as empty."
+    ]
+
+
+def test_a_key_with_its_event_time_may_come_again_in_another_window(root: Path) -> None:
+    edit(root, "datasets/trips.yaml", "key: [key]", "key: [key, seen]")
+    write(root, "data/trips.csv", TRIPS + "a,2013-01-02 04:00:00,4\n")
+    for window in (FIRST, SECOND):
+        assert ingest(root, "trips", window)["publish"]["warnings"] == []
 
 
 def test_a_critical_failure_publishes_nothing_and_leaves_a_report(root: Path) -> None:
@@ -358,6 +382,7 @@ def test_a_column_that_goes_is_refused_until_a_full_refresh_replaces_all_windows
 _STEP = """
 import sys
 from pathlib import Path
+from keepfit.pipeline.folder import RunFolder
 from keepfit.pipeline.ingest import IngestRun
 from keepfit.pipeline.snapshot import open_snapshot
 from keepfit.plugins import Access
@@ -453,6 +478,34 @@ def test_a_gap_in_the_lookback_is_waited_for(root: Path) -> None:
     ingest(root, "trips", SECOND)
     assert run.wait_for() == ()
     assert run_of(root, "totals", FIRST).wait_for() == (), "nothing lies before the first publication"
+
+
+_WRITER = """
+import sys
+from pathlib import Path
+from keepfit.pipeline.folder import RunFolder
+folder = RunFolder(Path(sys.argv[1]))
+with folder.staged("rows.parquet") as staged, folder.scratch("extract") as scratch:
+    staged.write_text("half")
+    (scratch / "spilt").write_text("half")
+    print(staged.name, scratch.name, flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_what_a_process_has_left_is_removed_once_it_is_dead_and_not_before(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    command = [sys.executable, "-c", _WRITER, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout is not None
+        theirs = writer.stdout.readline().split()
+        with folder.staged("rows.parquet") as mine, folder.scratch("extract"):
+            mine.write_text("whole")
+        assert all((tmp_path / name).exists() for name in theirs)
+        writer.kill()
+    with folder.staged("rows.parquet") as mine, folder.scratch("extract"):
+        mine.write_text("again")
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.parquet"]
 
 
 def test_what_a_killed_step_has_left_is_removed(root: Path) -> None:

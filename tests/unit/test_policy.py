@@ -156,6 +156,14 @@ def test_cool_down_turns_a_training_into_a_no_with_its_reason() -> None:
     )
 
 
+def test_one_window_starts_one_training_also_without_a_cool_down() -> None:
+    result = verdict(MonitorSpec(cooldown=timedelta()), History((END,)), drift=DRIFTED)
+    assert (result.word, result.trigger) == ("keep", "drift")
+    assert result.reason.startswith(
+        "another policy asked for a training after the window ending 2013-04-15 00:00 already"
+    )
+
+
 def test_cool_down_is_over_when_it_is_over() -> None:
     assert verdict(history=History((END - timedelta(days=7),)), drift=DRIFTED).word == "retrain"
 

@@ -8,6 +8,7 @@ from keepfit.airflow import tasks
 from keepfit.airflow.assets import dataset_asset
 from keepfit.airflow.dag import new_dag, pool
 from keepfit.airflow.docs import dataset_doc
+from keepfit.airflow.operators import trigger_recomputation
 from keepfit.airflow.params import ingest_params
 from keepfit.airflow.sensors import DatasetSensor
 from keepfit.spec import DatasetSpec, Project
@@ -31,6 +32,7 @@ def ingest_dag(project: Project, spec: DatasetSpec) -> DAG:
         started = tasks.snapshot(str(project.root), dataset=spec.name)
         rows = tasks.transform(_computed(started) if spec.inputs else _extracted(started))
         published = tasks.publish.override(outlets=[dataset_asset(spec.name)])(rows)
+        trigger_recomputation(tasks.outdated(published))
         if spec.feature_views:
             tasks.materialize.override(pool=pool("keepfit_features"))(published)
     return dag

@@ -1,4 +1,4 @@
-"""The one operator that starts a DAG: a decision of the ledger, turned into its training run."""
+"""What starts a DAG: a decision its training, and a republished window what was computed from it."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -36,3 +36,16 @@ class TriggerTraining(TriggerDagRunOperator):
         self.trigger_run_id = self.decision["run_id"]
         self.conf = self.decision["conf"]
         super().execute(context)
+
+
+def trigger_recomputation(windows: Any) -> Any:
+    """Start a run for each window that the `outdated` task names; one that is there already stays alone.
+
+    Unlike an event of an asset, a run is not lost on a DAG that is paused: it waits.
+    """
+    return TriggerDagRunOperator.partial(
+        task_id="recompute",
+        logical_date=None,
+        skip_when_already_exists=True,
+        openlineage_inject_parent_info=False,
+    ).expand_kwargs(windows)

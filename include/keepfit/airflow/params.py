@@ -20,7 +20,13 @@ def ingest_params() -> dict[str, Param]:
     again = Param(
         False, type="boolean", description="Read and replace all that is published, not this window alone."
     )
-    return window_params() | {"full_refresh": again}
+    late = Param(
+        False,
+        type="boolean",
+        description="Computed again since rows it was computed from were replaced: wakes no predictions of a "
+        "window that has some. Filled in by the ingest that replaced them.",
+    )
+    return window_params() | {"full_refresh": again, "recompute": late}
 
 
 def train_params(spec: ModelSpec) -> dict[str, Param]:

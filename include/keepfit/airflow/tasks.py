@@ -15,6 +15,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from keepfit.airflow.assets import announce, dataset_asset, predictions_asset
 from keepfit.airflow.conf import Trigger
+from keepfit.spec import Window
 
 if TYPE_CHECKING:
     from keepfit.pipeline.ingest import IngestRun
@@ -82,12 +83,26 @@ def publish(run: Handoff) -> Handoff:
     """Replace the window in the lake, and wake what depends on it; a full refresh wakes nothing."""
     result, taken = _ingest(run).publish(), _snapshot(run)
     name = taken.the_dataset.name
+    for warning in result["warnings"]:
+        _log.warning("%s: %s", name, warning)
     if taken.settings.get("full_refresh"):
-        # Its one window is all of the past: that would be scored again, over the predictions on record.
         _log.warning("%s is refreshed in full, which wakes nothing. Refresh what is computed from it.", name)
-    else:
+    elif result["wakes"]:
         announce(dataset_asset(name), result["window"], result)
     return _hand_on(run, result)
+
+
+@task(multiple_outputs=False)
+def outdated(run: Handoff) -> list[dict[str, Any]]:
+    """Find the windows that were computed from older rows of this one, as a trigger takes them."""
+    return [
+        {
+            "trigger_dag_id": f"{each['dataset']}__ingest",
+            "trigger_run_id": each["run_id"],
+            "conf": _about(each["window"]) | {"recompute": True},
+        }
+        for each in _ingest(run).outdated(woken=True)["windows"]
+    ]
 
 
 @task(multiple_outputs=False)
@@ -185,6 +200,11 @@ def draw_drift(run: Handoff) -> Handoff:
 def decide(run: Handoff) -> Handoff:
     """Decide whether to retrain, and record it with its reason; the first decision on a window stands."""
     return _hand_on(run, _monitor(run).decide())
+
+
+def _about(key: str) -> dict[str, Any]:
+    window = Window.of_key(key)
+    return {"window_start": window.start.isoformat(), "window_end": window.end.isoformat()}
 
 
 def _snapshot(run: Handoff) -> "Snapshot":

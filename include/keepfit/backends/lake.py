@@ -195,8 +195,7 @@ def _overlaps(commit: Mapping[str, Any], window: Window | None) -> bool:
     key = commit.get(_WINDOW, _WHOLE)
     if key == _WHOLE or window is None:
         return True
-    other = Window.of_key(key)
-    return other.start < window.end and window.start < other.end
+    return Window.of_key(key).overlaps(window)
 
 
 def _refuse_other_columns(

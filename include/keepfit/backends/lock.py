@@ -13,3 +13,34 @@ def alone(path: Path) -> Iterator[None]:
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+@contextmanager
+def sign_of_life(path: Path) -> Iterator[None]:
+    """Keep a locked file while at work: the lock ends with its process, however that ends."""
+    while True:
+        with path.open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if not path.exists():
+                continue  # Somebody took the file, not locked yet, for a dead one's.
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)
+            return
+
+
+@contextmanager
+def if_dead(path: Path) -> Iterator[bool]:
+    """Tell whether no process that lives keeps this sign of life; if so, none does until the block ends."""
+    if not path.exists():
+        yield True
+        return
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True
+        path.unlink(missing_ok=True)

@@ -24,7 +24,7 @@ _WAYS: Mapping[Verb, Callable[[Snapshot], ways.Done]] = {
     "monitor": ways.monitor,
 }
 _DEFAULTS: Mapping[Verb, Mapping[str, Any]] = {
-    "ingest": {"full_refresh": False},
+    "ingest": {"full_refresh": False, "recompute": False},
     "train": {"as_of": None, "reason": None, "promotion": None, "decision": None},
     "predict": {"version": None},
     "monitor": {},
@@ -81,9 +81,20 @@ def do(project: Project, job: Job) -> dict[str, Mapping[str, Any]]:
     return results
 
 
-def follow_up(project: Project, job: Job, results: Mapping[str, Mapping[str, Any]]) -> Job | None:
+def follow_ups(project: Project, job: Job, results: Mapping[str, Mapping[str, Any]]) -> list[Job]:
+    """Return what a run calls for: the training decided on, or the windows to compute again."""
+    training = _training(project, job, results.get("decide", {}))
+    again = results.get("outdated", {}).get("windows", ())
+    return [*([training] if training else []), *(_recomputation(project, each) for each in again)]
+
+
+def _recomputation(project: Project, outdated: Mapping[str, str]) -> Job:
+    window = Window.of_key(outdated["window"])
+    return Job.of(project, "ingest", outdated["dataset"], window, {"recompute": True})
+
+
+def _training(project: Project, job: Job, decision: Mapping[str, Any]) -> Job | None:
     """Return the training a monitoring has decided on, by the decision's run id, unless it is done."""
-    decision = results.get("decide", {})
     run_id = decision.get("run_id")
     if run_id is None:
         return None

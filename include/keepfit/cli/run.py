@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from keepfit.cli.jobs import Job, Verb, do, follow_up
+from keepfit.cli.jobs import Job, Verb, do, follow_ups
 from keepfit.cli.project import Root, open_project, open_stores
 from keepfit.errors import SpecError
 from keepfit.spec import Project, Window
@@ -70,7 +70,8 @@ def run(  # noqa: PLR0917, each parameter is an option of the command
 ) -> None:
     """Ingest a dataset, or train, predict or monitor with a model: what its DAG would do.
 
-    A monitoring that decides to retrain is followed by that training, as in Airflow.
+    A monitoring that decides to retrain is followed by that training, as in Airflow; an ingest by those of
+    the windows that were computed from the rows it has replaced.
     """
     project = open_project(root)
     verb = _verb(project, name, step)
@@ -85,9 +86,10 @@ def run(  # noqa: PLR0917, each parameter is an option of the command
     settings = _settings(verb, {option: value for option, value in given.items() if value is not None})
     job = Job.of(project, verb, name, _window(verb, start, end), settings)
     with open_stores(project):
-        results = do(project, job)
-        if (next_job := follow_up(project, job, results)) is not None:
-            do(project, next_job)
+        waiting = [job]
+        while waiting:
+            job = waiting.pop(0)
+            waiting += follow_ups(project, job, do(project, job))
 
 
 def _verb(project: Project, name: str, step: Step | None) -> Verb:

@@ -23,6 +23,7 @@ def ingest(snapshot: Snapshot) -> Done:
     yield "publish", run.publish()
     if snapshot.the_dataset.feature_views:
         yield "materialize", run.materialize()
+    yield "outdated", run.outdated(woken=False)
 
 
 def train(snapshot: Snapshot) -> Done:

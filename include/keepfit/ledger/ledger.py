@@ -60,8 +60,7 @@ class Ledger:
             DecisionError: The key stands for another model or window.
         """
         self._write(decisions, decision)
-        of = decisions.c
-        stands = self._read(Decision, decisions, of.key == decision.key, of.key)[0]
+        stands = self.decision(decision.key) or decision
         if (stands.model, stands.window) != (decision.model, decision.window):
             raise DecisionError(
                 f"The ledger holds the key {decision.key!r} for model {stands.model!r} and window "
@@ -69,6 +68,11 @@ class Ledger:
                 "Make keys with keepfit.ledger.decision_key."
             )
         return stands
+
+    def decision(self, key: str) -> Decision | None:
+        """Return the decision of a key, if there is one."""
+        of = decisions.c
+        return next(iter(self._read(Decision, decisions, of.key == key, of.key)), None)
 
     def decisions(self, model: str, since: datetime | None = None) -> list[Decision]:
         """List a model's decisions by data time; `since`: of windows that end after it."""

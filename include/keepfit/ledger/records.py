@@ -1,6 +1,5 @@
 """What the ledger holds: one frozen record per row. Times are UTC; `*_at` stamps are for audit."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
@@ -18,9 +17,12 @@ def decision_key(model: str, policy_version: str, window: Window) -> str:
     return f"{model}:{policy_version}:{window.key}"
 
 
-def train_run_id(key: str, window: Window) -> str:
-    """Derive the id of the training run a decision asks for: asking twice starts one run."""
-    return f"decision__{window.key}__{hashlib.sha256(key.encode()).hexdigest()[:10]}"
+def train_run_id(window: Window) -> str:
+    """Derive the id of the training run that a decision about a window asks for.
+
+    Asking twice starts one run, also where two policies ask at once and neither knows of the other.
+    """
+    return f"decision__{window.key}"
 
 
 def _now() -> datetime:
@@ -58,6 +60,13 @@ class Publication(_Record):
     """The table's version that holds it."""
     run_id: str
     published_at: datetime = field(default_factory=_now)
+
+    @property
+    def window(self) -> Window | None:
+        """The published window; None for a snapshot."""
+        if self.window_start is None or self.window_end is None:
+            return None
+        return Window(self.window_start, self.window_end)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
 
+from keepfit.backends.lock import if_dead, sign_of_life
 from keepfit.errors import ConfError, NotReadyError
 
 
@@ -65,18 +66,44 @@ class RunFolder:
     @contextmanager
     def staged(self, name: str) -> Iterator[Path]:
         """Lend a path to write a file or folder to; it gets its name when the block ends well."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        for stale in self.path.glob(f".{escape(name)}.{'[0-9a-f]' * 8}"):
-            _remove(stale)  # left by a step that was killed
-        staging = self.path / f".{name}.{uuid4().hex[:8]}"
-        try:
+        with self._passing(name) as staging:
             yield staging
             target = self.path / name
             if target.is_dir():
                 shutil.rmtree(target)
             os.replace(staging, target)
-        finally:
-            _remove(staging)
+
+    @contextmanager
+    def scratch(self, name: str) -> Iterator[Path]:
+        """Lend an empty folder that goes when the block ends."""
+        with self._passing(f"scratch-{name}") as path:
+            path.mkdir()
+            yield path
+
+    @contextmanager
+    def _passing(self, name: str) -> Iterator[Path]:
+        """Lend a path that is not there yet, and remove what is left of it, also of a try that was killed."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._sweep(name)
+        path = self.path / f".{name}.{uuid4().hex[:8]}"
+        with sign_of_life(_lock_of(path)):
+            try:
+                yield path
+            finally:
+                _remove(path)
+
+    def _sweep(self, name: str) -> None:
+        """Remove what killed processes have left; what a living one writes stays."""
+        paths = f".{escape(name)}.{'[0-9a-f]' * 8}"
+        left = [*self.path.glob(paths), *(each.with_suffix("") for each in self.path.glob(f"{paths}.lock"))]
+        for path in dict.fromkeys(left):
+            with if_dead(_lock_of(path)) as dead:
+                if dead:
+                    _remove(path)
+
+
+def _lock_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}.lock")
 
 
 def _remove(path: Path) -> None:

@@ -1,8 +1,5 @@
 """One ingest: a dataset's window from its source to the lake and the online store."""
 
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -42,7 +39,7 @@ class IngestRun:
         from keepfit.steps.extract import extract
 
         use_plugins(self._snapshot.root)
-        with self._scratch("extract") as scratch, self._folder.staged(EXTRACTED) as out:
+        with self._folder.scratch("extract") as scratch, self._folder.staged(EXTRACTED) as out:
             extracted = extract(self._request(window, out, scratch))
         return self._done("extract", window=window.key, rows=extracted.rows, inputs=None)
 
@@ -53,7 +50,7 @@ class IngestRun:
 
         from keepfit.steps.check_schema import check_schema
 
-        with self._scratch("check_schema") as scratch:
+        with self._folder.scratch("check_schema") as scratch:
             check = check_schema(
                 self._folder.file(EXTRACTED), self._dataset, self._snapshot.project.engine, scratch
             )
@@ -76,7 +73,7 @@ class IngestRun:
         from keepfit.steps.transform import transform
 
         window, sql = self._window(), self._text("transform")
-        with self._scratch("transform") as scratch, self._folder.staged(PUBLISHED) as out:
+        with self._folder.scratch("transform") as scratch, self._folder.staged(PUBLISHED) as out:
             made = transform(
                 self._dataset,
                 sql,
@@ -101,7 +98,7 @@ class IngestRun:
         from keepfit.backends.lake import Lake
         from keepfit.steps.publish import publish
 
-        locations = self._snapshot.locations
+        locations, wakes = self._snapshot.locations, self._wakes()
         published = publish(
             Lake(locations.lake),
             Ledger(locations.ledger_url),
@@ -112,14 +109,40 @@ class IngestRun:
             anew=self._anew,
         )
         warnings = [] if published.rows else ["The window has no rows; it is published as empty."]
+        if doubled := self._doubled_keys(published.version):
+            warnings.append(doubled)
         return self._done(
             "publish",
             window=self._window().key,
             rows=published.rows,
             version=published.version,
             digest=published.digest,
+            wakes=wakes,
             warnings=warnings,
         )
+
+    def outdated(self, *, woken: bool) -> Result:
+        """Name the windows that this publication calls for again, each with the id of a run that does it.
+
+        A full refresh names none: its one window is all of the past.
+
+        Args:
+            woken: Whether the publication starts what follows it, where it wakes anything.
+        """
+        from keepfit.pipeline.outdated import Outdating
+
+        published, used = self._folder.read("publish"), self._folder.read("extract")["inputs"] or {}
+        found = (
+            []
+            if self._anew
+            else Outdating(self._snapshot).found(
+                self._window(), published["version"], used, woken=woken and published["wakes"]
+            )
+        )
+        windows = [
+            {"dataset": each.dataset, "window": each.window.key, "run_id": each.run_id} for each in found
+        ]
+        return self._done("outdated", windows=windows)
 
     def materialize(self) -> Result:
         """Bring the window's features into the online store."""
@@ -136,6 +159,32 @@ class IngestRun:
     @property
     def _anew(self) -> bool:
         return bool(self._snapshot.settings.get("full_refresh"))
+
+    def _doubled_keys(self, version: int) -> str | None:
+        """Look for the window's keys in the other windows; a full refresh leaves no other."""
+        from keepfit.backends.lake import Lake
+        from keepfit.steps.doubled_keys import Table, doubled_keys
+
+        if self._anew:
+            return None
+        files = Lake(self._snapshot.locations.lake).files(self._dataset.name, version)
+        with self._folder.scratch("publish") as scratch:
+            table = Table(files, self._snapshot.project.engine, scratch)
+            return doubled_keys(self._dataset, self._window(), self._folder.file(PUBLISHED), table)
+
+    def _wakes(self) -> bool:
+        """Tell whether the publication shall wake what waits for the window.
+
+        A full refresh does not, nor a window computed again: it would be scored again, over the predictions
+        on record.
+        """
+        if self._anew:
+            return False
+        ledger, window = Ledger(self._snapshot.locations.ledger_url), self._window()
+        return not self._snapshot.settings.get("recompute") or not any(
+            each.run_id != self._snapshot.run_id and each.window and each.window.contains(window)
+            for each in ledger.publications(self._dataset.name)
+        )
 
     def _whole_window(self) -> Window:
         """Return the run's window; a full refresh takes in every window published so far."""
@@ -219,14 +268,3 @@ class IngestRun:
 
     def _done(self, step: str, **result: Any) -> Result:
         return self._folder.write(step, result)
-
-    @contextmanager
-    def _scratch(self, step: str) -> Iterator[Path]:
-        """Lend a folder that is empty, also after a try that was killed."""
-        path = self._folder.path / f".scratch-{step}"
-        shutil.rmtree(path, ignore_errors=True)
-        path.mkdir(parents=True)
-        try:
-            yield path
-        finally:
-            shutil.rmtree(path, ignore_errors=True)

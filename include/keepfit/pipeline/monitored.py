@@ -3,8 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from keepfit.ledger import Ledger
@@ -46,8 +44,8 @@ def tables(snapshot: Snapshot, *names: str) -> Iterator["Connection"]:
         LABELS: snapshot.the_model.label_dataset,
     }
     with (
-        TemporaryDirectory(dir=snapshot.folder.path) as scratch,
-        engine(snapshot.project.engine, Path(scratch)) as connection,
+        snapshot.folder.scratch("tables") as scratch,
+        engine(snapshot.project.engine, scratch) as connection,
     ):
         for name in names:
             # A table without rows has columns but no files.

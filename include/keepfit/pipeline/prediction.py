@@ -1,7 +1,6 @@
 """A prediction run: wait until the window's features are published, then score its rows with the champion."""
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from keepfit.ledger import Ledger, Publication
@@ -90,8 +89,8 @@ class PredictionRun:
         columns = lake.columns(dataset.name, versions[dataset.name])
         rows = scan(lake.files(dataset.name, versions[dataset.name]))
         with (
-            TemporaryDirectory() as scratch,
-            engine(self.snapshot.project.engine, Path(scratch)) as connection,
+            self.folder.scratch("predict") as scratch,
+            engine(self.snapshot.project.engine, scratch) as connection,
         ):
             return predict(
                 entity_rows(connection, rows, dataset, self.spec, self.snapshot.the_window),

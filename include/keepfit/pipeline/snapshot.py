@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from keepfit.errors import ConfError, SpecError
+from keepfit.pipeline.asked_for import refuse_unasked
 from keepfit.pipeline.folder import RunFolder
 from keepfit.spec import DatasetSpec, Locations, ModelSpec, Project, ProjectSpec, Window
 
@@ -76,7 +77,8 @@ def take_snapshot(
     A retry finds the snapshot of the first try and keeps to it.
 
     Raises:
-        ConfError: The folder holds the snapshot of a run about something else.
+        ConfError: The folder holds the snapshot of a run about something else, or the ledger does not hold
+            the decision that the trigger names.
         SpecError: What it is about, or a dataset that it reads, has a problem.
     """
     folder = RunFolder.of(project.locations.runs, dag_id, run_id)
@@ -90,6 +92,7 @@ def take_snapshot(
         return _same(open_snapshot(folder.path), asked)
     for name in _read_by(project, model=model, dataset=dataset):
         project.dataset(name)
+    refuse_unasked(project, model, (settings or {}).get("decision"))
     folder.write(
         SNAPSHOT,
         {

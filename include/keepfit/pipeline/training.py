@@ -1,8 +1,6 @@
 """A training run: training set, candidates, evaluation, gate, registry, deployment."""
 
 from datetime import datetime
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from keepfit import plugins
@@ -41,7 +39,7 @@ class TrainingRun:
         from keepfit.steps.training_set import build_training_set
 
         store = FeatureStore(self.snapshot, self.snapshot.project.engine)
-        with TemporaryDirectory() as scratch, self.folder.staged(TRAINING_SET) as staged:
+        with self.folder.scratch("build_training_set") as scratch, self.folder.staged(TRAINING_SET) as staged:
             built = build_training_set(
                 self.spec,
                 self.snapshot.datasets,
@@ -49,7 +47,7 @@ class TrainingRun:
                 Lake(self.snapshot.locations.lake),
                 as_of=self._as_of(),
                 out=staged,
-                scratch=Path(scratch),
+                scratch=scratch,
                 engine=self.snapshot.project.engine,
             )
         return self.folder.write("build_training_set", built.as_dict() | {"path": TRAINING_SET})

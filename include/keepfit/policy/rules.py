@@ -94,6 +94,11 @@ def restraint(signals: Signals, history: History, spec: "MonitorSpec") -> str | 
     as_of = signals.champion.as_of if signals.champion else None
     if as_of is not None and as_of >= end:
         return f"the champion was trained as of {as_of:%Y-%m-%d %H:%M}, not before this window's end"
+    if end in history.retrained:
+        return (
+            f"another policy asked for a training after the window ending {end:%Y-%m-%d %H:%M} already, "
+            "and one window starts one training"
+        )
     nearest = min(history.retrained, key=lambda other: abs(end - other), default=None)
     if nearest is not None and abs(end - nearest) < spec.cooldown:
         return (

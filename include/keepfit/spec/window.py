@@ -67,6 +67,14 @@ class Window:
         """Return the window with its start moved back by a duration, to the year 1 at the earliest."""
         return type(self)(self.start - min(by, self.start - _FIRST), self.end)
 
+    def overlaps(self, other: Self) -> bool:
+        """Tell whether a moment lies in both."""
+        return self.start < other.end and other.start < self.end
+
+    def contains(self, other: Self) -> bool:
+        """Tell whether all of the other lies in this one."""
+        return self.start <= other.start and other.end <= self.end
+
     def refuse_future(self, now: datetime) -> None:
         """Refuse a window that has not ended yet."""
         if self.end > now:

@@ -84,7 +84,7 @@ def make_decision(
         trigger=verdict.trigger,
         reason=verdict.reason,
         evidence=measured.evidence(),
-        run_id=train_run_id(key, window) if verdict.word == "retrain" else None,
+        run_id=train_run_id(window) if verdict.word == "retrain" else None,
         decided_by=decided_by,
     )
 
