@@ -16,7 +16,7 @@ from keepfit.backends import model_files
 from keepfit.backends.lake import Lake
 from keepfit.backends.model_registry import ModelRegistry
 from keepfit.backends.version import VersionDetails
-from keepfit.errors import ConfError, NotReadyError, SchemaError
+from keepfit.errors import ConfError, NotReadyError, SchemaError, SpecError
 from keepfit.ledger import Ledger, Publication, Training, migrate
 from keepfit.pipeline.monitoring import MonitorRun
 from keepfit.pipeline.snapshot import take_snapshot
@@ -24,11 +24,8 @@ from keepfit.spec import Project, Window, load_project
 from keepfit.steps.measure import measure_performance
 from keepfit.steps.metrics import log_loss
 
-pytestmark = [
-    # MLflow's own use of SQLAlchemy, and what it says of every dataset and every model.
-    pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning"),
-    pytest.mark.filterwarnings("ignore:.*(multiple ways|input example)"),
-]
+# What MLflow says of every dataset and every model.
+pytestmark = pytest.mark.filterwarnings("ignore:.*(multiple ways|input example)")
 START = datetime(2013, 1, 1, tzinfo=UTC)
 FEATURES = ("visits", "spent", "city")
 ROWS = 300
