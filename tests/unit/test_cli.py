@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -12,9 +13,6 @@ from keepfit.cli.starter_data import orders_csv
 from keepfit.ledger import Decision, Deployment, Ledger, Publication
 from keepfit.spec import Window, load_project
 from keepfit.spec.schema import json_schema
-
-# MLflow uses an option that SQLAlchemy has given up, and warns when it is first imported.
-pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 
 
 def keepfit(*arguments: str | Path) -> Result:
@@ -363,6 +361,53 @@ def test_status_of_what_was_never_started_is_stopped_and_ends_with_1(shop: Path)
 
 
 @pytest.mark.slow
+def test_a_warning_is_told_in_words_and_nothing_else_disturbs(shop: Path) -> None:
+    edit(shop, "expectations/orders.yaml", "[books, clothes, toys]", "[books, clothes]")
+    window = ("--from", "2024-01-01", "--to", "2024-01-08")
+    done = subprocess.run(
+        [sys.executable, "-m", "keepfit", "run", "orders", *window, "--root", shop],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    began = next(number for number, line in enumerate(lines) if line.startswith("  validate"))
+    assert lines[began].endswith("s  420 rows: 1 of 5 expectations not met")
+    assert re.fullmatch(
+        r" {6}WARNING category: expect_column_values_to_be_in_set: \d+ of 420 rows \(.*%\), such as toys "
+        r"\(expected: value_set \['books', 'clothes'\]\)",
+        lines[began + 1],
+    )
+    assert lines[began + 2].startswith(
+        "      The window is published all the same. Correct the source and run"
+    )
+    assert Path(lines[began + 2].rpartition(" ")[2]).name == "validation.html"
+
+
+@pytest.mark.slow
+def test_what_computed_rows_do_not_meet_is_told_where_they_are_computed(shop: Path) -> None:
+    repo = shop / "feature_repo"
+    (repo / "datasets/dear.yaml").write_text(
+        "name: dear\nsource: {type: datasets, inputs: [orders]}\nkey: [order_id]\nevent_time: ordered_at\n"
+        "transform: dear\nexpectations: dear\n"
+    )
+    (repo / "transforms").mkdir()
+    (repo / "transforms/dear.sql").write_text("SELECT order_id, ordered_at, price FROM orders\n")
+    (repo / "expectations/dear.yaml").write_text(
+        "name: dear\nexpectations:\n  - {type: expect_column_values_to_be_between, "
+        "kwargs: {column: price, min_value: 50}, severity: warning}\n"
+    )
+    window = ("--from", "2024-01-01", "--to", "2024-01-08", "--root", str(shop))
+    assert keepfit("run", "orders", *window).exit_code == 0
+    lines = keepfit("run", "dear", *window).stdout.splitlines()
+    told = {line.split()[0]: line for line in lines}
+    assert told["validate"].endswith("later, on the rows that are computed")
+    assert "WARNING price: expect_column_values_to_be_between: " in told["WARNING"]
+    assert lines.index(told["WARNING"]) > lines.index(told["transform"])
+
+
+@pytest.mark.slow
 def test_the_loop_closes_without_airflow(shop: Path) -> None:
     def run(*arguments: str) -> str:
         done = keepfit("run", *arguments, "--root", shop)
@@ -377,16 +422,36 @@ def test_the_loop_closes_without_airflow(shop: Path) -> None:
     assert [line.split()[0] for line in ingested.splitlines()[1:]] == [
         "extract", "check_schema", "validate", "transform", "publish", "materialize",
     ]  # fmt: skip
-    assert "verify" in run("returns", "--as-of", "2024-05-01", "--reason", "the first")
+    trained = run("returns", "--as-of", "2024-05-01", "--reason", "the first")
+    assert "verify" in trained
+    assert "version 1 is champion\n" in trained
     run("orders", *change)
     assert "rows=420" in run("returns", "--step", "predict", *change)
 
     watched = run("returns", "--step", "monitor", *change)
-    assert "verdict=retrain, trigger=drift" in watched
+    assert "verdict: retrain, called for by drift\n      2 of 5 columns drifted" in watched
     assert (
         "returns: train as of 2024-05-08T00:00:00+00:00 (run decision__20240501T000000Z_20240508T000000Z"
         in watched
     )
+
+    shown = watched.splitlines()
+    began = next(number for number, line in enumerate(shown) if line.startswith("  evaluate"))
+    assert shown[began].endswith("rows of the holdout, 2024-04-21 to 2024-04-30")
+    assert shown[began + 1].split() == [
+        "MODEL", "log_loss", "(objective)", "roc_auc", "brier", "shop_metrics:cost_of_returns",
+    ]  # fmt: skip
+    roles = [line.split("  ")[3].strip() for line in shown[began + 2 : began + 6]]
+    assert roles == [
+        "candidate, lightgbm",
+        "challenger, LogisticRegression",
+        "champion, version 1",
+        "baseline, the mean label",
+    ]
+    assert shown[began + 6].endswith("verdict: undecided")
+    why = r"log_loss 0\.\d{4} is not clearly better than the champion's 0\.\d{4} \(difference .*\]\)"
+    assert re.fullmatch(rf" {{6}}{why}", shown[began + 7])
+    assert "version 2 is registered, but not deployed" in watched
 
     again = run("returns", "--step", "monitor", *change)
     assert "The training that this asks for is done already (run decision__" in again

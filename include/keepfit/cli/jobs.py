@@ -1,6 +1,5 @@
 """One run outside Airflow: what it is about, and its progress on the terminal."""
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -10,6 +9,7 @@ from typing import Any, Literal, Self
 import typer
 
 from keepfit.cli import ways
+from keepfit.cli.telling import tell
 from keepfit.errors import ConfError
 from keepfit.pipeline.snapshot import Snapshot, take_snapshot
 from keepfit.spec import Project, Window
@@ -29,7 +29,7 @@ _DEFAULTS: Mapping[Verb, Mapping[str, Any]] = {
     "predict": {"version": None},
     "monitor": {},
 }
-_WIDEST = 160
+_INDENT = " " * 6
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,10 @@ def do(project: Project, job: Job) -> dict[str, Mapping[str, Any]]:
     began = perf_counter()
     for step, result in _WAYS[job.verb](snapshot):
         ended = perf_counter()
-        typer.echo(f"  {step:<18} {ended - began:7.2f} s  {_short(result)}")
+        first, *more = tell(step, result, snapshot)
+        typer.echo(f"  {step:<18} {ended - began:7.2f} s  {first}")
+        for line in more:
+            typer.secho(f"{_INDENT}{line}", fg="yellow" if line.startswith("WARNING") else None)
         began, results[step] = ended, result
     return results
 
@@ -118,14 +121,3 @@ def _past(text: str, now: datetime) -> str:
             "labels are not known then. Choose a moment that has passed."
         )
     return moment.isoformat()
-
-
-def _short(result: Mapping[str, Any]) -> str:
-    text = ", ".join(f"{name}={_value(value)}" for name, value in result.items())
-    return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 3]}..."
-
-
-def _value(value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return value if isinstance(value, str) else json.dumps(value, default=str)
