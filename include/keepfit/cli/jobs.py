@@ -83,7 +83,10 @@ def do(project: Project, job: Job) -> dict[str, Mapping[str, Any]]:
 
 
 def follow_up(project: Project, job: Job, results: Mapping[str, Mapping[str, Any]]) -> Job | None:
-    """Return the training a monitoring has decided on, by the decision's run id, unless it is done."""
+    """Return the training a monitoring has decided on, by the decision's run id, unless it is done.
+
+    One that failed came to no verdict: it is done again, from the snapshot it began with.
+    """
     decision = results.get("decide", {})
     run_id = decision.get("run_id")
     if run_id is None:
@@ -91,7 +94,7 @@ def follow_up(project: Project, job: Job, results: Mapping[str, Mapping[str, Any
     from keepfit.ledger import Ledger
 
     done = Ledger(project.locations.ledger_url).trainings(job.name)
-    if any(training.run_id == run_id for training in done):
+    if any(training.run_id == run_id and training.verdict != "error" for training in done):
         typer.echo(f"The training that this asks for is done already (run {run_id}).")
         return None
     settings = {**_DEFAULTS["train"], "promotion": project.model(job.name).promotion, **decision["conf"]}
