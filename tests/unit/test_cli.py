@@ -3,14 +3,18 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from keepfit.cli.app import app
+from keepfit.cli.jobs import Job, follow_up
 from keepfit.cli.starter_data import orders_csv
-from keepfit.ledger import Decision, Deployment, Ledger, Publication
+from keepfit.embedded.processes import Started
+from keepfit.embedded.status import ComponentStatus, Status, write_status
+from keepfit.ledger import Decision, Deployment, Ledger, Publication, Training
 from keepfit.spec import Window, load_project
 from keepfit.spec.schema import json_schema
 
@@ -311,19 +315,44 @@ def lived(shop: Path) -> Path:
 
 
 def test_list_shows_how_far_everything_is(lived: Path) -> None:
-    lines = [line.split() for line in keepfit("list", "--root", lived).stdout.splitlines()]
-    assert lines[1] == ["orders", "-", "2024-04-08", "00:00"]
-    assert lines[4] == [
-        "returns",
-        "classification",
-        "orders",
-        "version",
-        "1",
-        "-",
-        "keep,",
-        "2024-04-08",
-        "00:00",
-    ]
+    lines = keepfit("list", "--root", lived).stdout.splitlines()
+    assert lines[0].split() == ["DATASET", "SCHEDULE", "PUBLISHED", "FROM", "TO", "GAPS"]
+    assert re.split(r" {2,}", lines[1]) == ["orders", "-", "2024-04-01 00:00", "2024-04-08 00:00", "-"]
+    model = re.split(r" {2,}", lines[4])
+    assert model[:3] == ["returns", "orders", "version 1"]
+    assert re.fullmatch(r"20\d\d-\d\d-\d\d \d\d:\d\d", model[3])
+    assert model[4:] == ["-", "-", "-", "keep, 2024-04-08 00:00", "0 of 5 columns drifted"]
+
+
+def test_list_shows_the_gaps_and_how_to_fill_them(lived: Path) -> None:
+    ledger = Ledger(load_project(lived).locations.ledger_url)
+    for number, (start, end) in enumerate(
+        [("04-07", "04-10"), ("04-15", "04-16"), ("04-17", "04-18"), ("04-19", "04-20"), ("04-21", "04-22")]
+    ):
+        window = Window.parse(f"2024-{start}", f"2024-{end}")
+        ledger.record_publication(Publication("orders", window.start, window.end, 60, "d", number + 2, "run"))
+    lines = keepfit("list", "--root", lived).stdout.splitlines()
+    assert re.split(r" {2,}", lines[1]) == ["orders", "-", "2024-04-01 00:00", "2024-04-22 00:00", "4"]
+    assert lines[2] == "gap: keepfit run orders --from 2024-04-10T00:00:00Z --to 2024-04-15T00:00:00Z"
+    assert lines[5] == "and 1 more gaps in orders"
+
+
+def test_a_training_that_failed_is_done_again_and_one_that_was_judged_is_not(
+    lived: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project, window = load_project(lived), Window.parse("2024-04-01", "2024-04-08")
+    monitoring = Job.of(project, "monitor", "returns", window, {})
+    conf = {"as_of": window.end.isoformat(), "reason": "drift", "decision": "k"}
+    decided = {"decide": {"run_id": "decision__1", "conf": conf}}
+    ledger = Ledger(project.locations.ledger_url)
+    failed = Training("decision__1", "returns", "k", window.end, None, "error", ("the disk was full",), {})
+    ledger.record_training(failed)
+    again = follow_up(project, monitoring, decided)
+    assert again is not None
+    assert (again.run_id, again.settings["as_of"]) == ("decision__1", window.end.isoformat())
+    ledger.record_training(replace(failed, verdict="undecided", version="2"))
+    assert follow_up(project, monitoring, decided) is None
+    assert "is done already (run decision__1)" in capsys.readouterr().out
 
 
 def test_list_says_what_it_leaves_out(shop: Path) -> None:
@@ -358,6 +387,13 @@ def test_env_makes_another_shell_find_the_stores(shop: Path) -> None:
 def test_status_of_what_was_never_started_is_stopped_and_ends_with_1(shop: Path) -> None:
     looked = keepfit("status", "--root", shop)
     assert (looked.stdout, looked.exit_code) == ("stopped\n", 1)
+
+
+def test_status_of_what_was_stopped_says_so_once_and_shows_no_process(shop: Path) -> None:
+    home = load_project(shop).locations.home
+    old = ComponentStatus("scheduler", "stopped", Started(4711, 0.0), 0, home / "scheduler.log")
+    write_status(Status(home, "stopped", "stopped", components=(old,)))
+    assert keepfit("status", "--root", shop).stdout == "stopped\n"
 
 
 @pytest.mark.slow
