@@ -19,7 +19,6 @@ from keepfit.embedded.stores import DATABASES, databases, stores
 from keepfit.errors import EmbeddedError
 from keepfit.spec import Project, load_project
 
-
 USER = """
 import sys, time
 from pathlib import Path
