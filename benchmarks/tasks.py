@@ -1,15 +1,16 @@
 """What a task costs beyond its own work, with keepfit's settings and with Airflow's defaults.
 
-One project and one database, a real Airflow on it three times: with keepfit's profile, with the variables in
-`OVERRIDDEN` left at Airflow's defaults, and the same steps in this process for the work itself.
+One project and one database, a real Airflow on it three times: with keepfit's profile, with the heartbeat of
+Airflow's defaults, and with all of `OVERRIDDEN` left at these. Then the same steps in this process.
 Times are the start and end of task instances as the REST API tells them. The first runs are not counted:
 each worker's first task is slow.
 """
 
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from statistics import median, quantiles
 
@@ -33,7 +34,9 @@ from keepfit.embedded.client import AirflowClient
 from keepfit.embedded.supervisor import up
 from keepfit.spec import Project, Window
 
+HEARTBEAT = ("AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL", "AIRFLOW__WORKERS__MAX_FAILED_HEARTBEATS")
 OVERRIDDEN = (
+    *HEARTBEAT,
     "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME",
     "AIRFLOW__SCHEDULER__MP_START_METHOD",
     "AIRFLOW__CORE__MP_FORKSERVER_PRELOAD",
@@ -144,20 +147,23 @@ def durations(tasks: Iterable[TaskTime]) -> list[float]:
     return [task.duration for task in tasks]
 
 
-def print_overhead(ours: Measured, default: Measured) -> None:
-    """Print what trivial tasks and imports cost."""
+def print_overhead(*seen: Measured) -> None:
+    """Print what trivial tasks and imports cost; keepfit's profile comes first, Airflow's defaults last."""
+    steps = [[task for step in each.steps.values() for task in step] for each in seen]
     rows = {
-        "gap between two trivial tasks": (middle(ours.chain, gaps), middle(default.chain, gaps)),
-        "the same, the slowest tenth from": (slow(gaps(ours.chain)), slow(gaps(default.chain))),
-        "trivial task": (middle(ours.chain, durations), middle(default.chain, durations)),
+        "gap between two trivial tasks": [middle(each.chain, gaps) for each in seen],
+        "the same, the slowest tenth from": [slow(gaps(each.chain)) for each in seen],
+        "trivial task": [middle(each.chain, durations) for each in seen],
+        "gap between two steps of the starter": [middle(each, gaps) for each in steps],
+        "the slowest tenth of these from": [slow(gaps(each)) for each in steps],
     }
-    all_gaps = [[task for step in each.steps.values() for task in step] for each in (ours, default)]
-    rows["gap between two steps of the starter"] = (middle(all_gaps[0], gaps), middle(all_gaps[1], gaps))
     for name in LIBRARIES:
-        rows[f"`import {name}` in a task"] = (median(ours.imports[name]), median(default.imports[name]))
-    print("| median seconds | keepfit | Airflow's defaults | keepfit / defaults |\n|---|---|---|---|")
-    for what, (our, their) in rows.items():
-        print(f"| {what} | {our:.2f} | {their:.2f} | {our / their:.2f} |")
+        rows[f"`import {name}` in a task"] = [median(each.imports[name]) for each in seen]
+    print("| median seconds | keepfit | keepfit, heartbeat 5 s | Airflow's defaults | keepfit / defaults |")
+    print("|---|---|---|---|---|")
+    for what, values in rows.items():
+        cells = " | ".join(f"{each:.2f}" for each in values)
+        print(f"| {what} | {cells} | {values[0] / values[-1]:.2f} |")
 
 
 def print_steps(ours: Measured, default: Measured, work: Mapping[str, float]) -> None:
@@ -173,13 +179,13 @@ def print_steps(ours: Measured, default: Measured, work: Mapping[str, float]) ->
         print(f"| {step} | {' | '.join(cells)} |")
 
 
-def supervise_with_defaults(root: Path) -> None:
-    """Supervise the project in this process, the overridden variables left out."""
+def supervise_without(root: Path, left_out: Collection[str]) -> None:
+    """Supervise the project in this process, some of keepfit's variables left out."""
     profile = supervise.airflow_environment
 
     def without(*arguments: object) -> dict[str, str]:
         settings = profile(*arguments)  # type: ignore[arg-type]
-        return {name: value for name, value in settings.items() if name not in OVERRIDDEN}
+        return {name: value for name, value in settings.items() if name not in left_out}
 
     supervise.airflow_environment = without
     up(root, foreground=True, on_progress=say)
@@ -188,17 +194,21 @@ def supervise_with_defaults(root: Path) -> None:
 def main() -> None:
     """Print the tables."""
     if sys.argv[1:2] == ["--supervise"]:
-        supervise_with_defaults(Path(sys.argv[2]))
+        supervise_without(Path(sys.argv[2]), sys.argv[3:])
         return
-    later = weeks(HISTORY.end, 3 * RUNS + 2)
+    all_weeks = weeks(HISTORY.end, 3 * RUNS + 2)
+    later = iter(all_weeks)
     with starter() as root:
         (root / "dags" / "benchmark.py").write_text(DAGS)
+        supervise_me = (sys.executable, __file__, "--supervise", str(root))
         with airflow_of(root) as airflow:
-            ours = measure(airflow, "keepfit", [HISTORY, *later[:RUNS]])
-        with airflow_of(root, (sys.executable, __file__, "--supervise", str(root))) as airflow:
-            default = measure(airflow, "defaults", later[RUNS : 2 * RUNS + 1])
-        work = own_work(open_project(root), later[2 * RUNS + 1 : 3 * RUNS + 2])
-    print_overhead(ours, default)
+            ours = measure(airflow, "keepfit", [HISTORY, *islice(later, RUNS)])
+        with airflow_of(root, (*supervise_me, *HEARTBEAT)) as airflow:
+            slower = measure(airflow, "heartbeat", [*islice(later, RUNS + 1)])
+        with airflow_of(root, (*supervise_me, *OVERRIDDEN)) as airflow:
+            default = measure(airflow, "defaults", [*islice(later, RUNS + 1)])
+        work = own_work(open_project(root), all_weeks[: RUNS + 1])
+    print_overhead(ours, slower, default)
     print_steps(ours, default, work)
 
 

@@ -19,9 +19,6 @@ from keepfit.embedded.stores import DATABASES, databases, stores
 from keepfit.errors import EmbeddedError
 from keepfit.spec import Project, load_project
 
-# MLflow's and Feast's tables use names that SQLAlchemy 2.1 has given up.
-pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
-
 USER = """
 import sys, time
 from pathlib import Path

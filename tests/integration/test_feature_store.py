@@ -513,3 +513,13 @@ def test_a_view_registered_before_its_dataset_is_checked_when_it_is_materialised
     )
     with pytest.raises(FeatureStoreError, match=message):
         store.materialize("habits", week("1", "2", shop))
+
+
+def test_feast_leaves_other_libraries_warnings_as_they_were() -> None:
+    """Its modules turn deprecation warnings on, and those of other libraries would fill the terminal."""
+    code = (
+        "import warnings; before = list(warnings.filters); import keepfit.backends.feature_store; "
+        "print([each for each in warnings.filters if each not in before])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "DeprecationWarning" not in done.stdout

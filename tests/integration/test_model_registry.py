@@ -33,9 +33,6 @@ from keepfit.testing import classes
 from keepfit.testing.data import CATEGORIES
 from keepfit.testing.trainers import features_of
 
-# MLflow still uses what SQLAlchemy has given up.
-pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
-
 ROWS = classes(600)
 FEATURES = dict.fromkeys(features_of(ROWS).columns, "float64") | {"colour": "string"}
 TRAINERS = {"lightgbm": train_lightgbm, "xgboost": train_xgboost, "skops": train_sklearn}

@@ -24,11 +24,8 @@ from keepfit.spec import Project, Window, load_project
 from keepfit.steps.measure import measure_performance
 from keepfit.steps.metrics import log_loss
 
-pytestmark = [
-    # MLflow's own use of SQLAlchemy, and what it says of every dataset and every model.
-    pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning"),
-    pytest.mark.filterwarnings("ignore:.*(multiple ways|input example)"),
-]
+# What MLflow says of every dataset and every model.
+pytestmark = pytest.mark.filterwarnings("ignore:.*(multiple ways|input example)")
 START = datetime(2013, 1, 1, tzinfo=UTC)
 FEATURES = ("visits", "spent", "city")
 ROWS = 300
@@ -433,6 +430,33 @@ def test_a_window_waits_for_its_predictions_and_its_labels(shop: Shop) -> None:
     shop.live_week(1)
     assert shop.run(1).wait_for() == (), "week 0, where its labels begin, may never come"
     assert shop.monitor(1)["verdict"] != "blocked"
+
+
+def test_a_gap_in_the_predictions_holds_nothing_up_and_is_told(shop: Shop) -> None:
+    """A monitor with a cron of its own looks at a week, while the predictions come day by day."""
+    frame = shop.customers(week(0))
+    days = [
+        Window(week(0).start + timedelta(days=day), week(0).start + timedelta(days=day + 1))
+        for day in range(7)
+    ]
+    for day in (*days[:2], *days[4:6]):
+        shop.predict(day, frame[frame["event_time"].between(day.start, day.end, inclusive="left")])
+    shop.publish_truth(week(0), frame)
+    assert shop.run(0).wait_for() == ("predictions__churn",), "the last day may still come"
+    last = frame[frame["event_time"] >= days[6].start]
+    shop.predict(days[6], last)
+    assert shop.run(0).wait_for() == ()
+    assert shop.monitor(0)["reason"].endswith("; only 71% of the window's time is predicted")
+    assert shop.ledger.decisions("churn")[0].evidence["predicted"] == 5 / 7
+
+
+def test_a_window_that_nobody_predicted_is_not_waited_for_once_a_later_one_is(shop: Shop) -> None:
+    shop.live_week(1)
+    assert shop.run(0).wait_for() == ()
+    done = shop.monitor(0)
+    assert (done["verdict"], done["reason"]) == ("insufficient", "the window holds no predictions")
+    assert shop.ledger.decisions("churn")[0].evidence["predicted"] == 0
+    assert shop.monitor(1)["reason"].count("predicted") == 0
 
 
 def test_labels_are_those_known_at_the_end_of_the_window(shop: Shop) -> None:

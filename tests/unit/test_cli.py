@@ -1,20 +1,22 @@
 import json
+import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from keepfit.cli.app import app
+from keepfit.cli.jobs import Job, follow_ups
 from keepfit.cli.starter_data import orders_csv
-from keepfit.ledger import Decision, Deployment, Ledger, Publication
+from keepfit.embedded.processes import Started
+from keepfit.embedded.status import ComponentStatus, Status, write_status
+from keepfit.ledger import Decision, Deployment, Ledger, Publication, Training
 from keepfit.spec import Window, load_project
 from keepfit.spec.schema import json_schema
-
-# MLflow uses an option that SQLAlchemy has given up, and warns when it is first imported.
-pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 
 
 def keepfit(*arguments: str | Path) -> Result:
@@ -319,9 +321,9 @@ def test_rows_lost_between_two_times_are_warned_of_on_the_command_line(shop: Pat
     done = keepfit("run", "orders", "--from", "2024-01-02", "--to", "2024-01-03", "--root", shop)
     assert done.exit_code == 0, done.output
     assert (
-        "  warning: 60 rows that 'sent_at' places in 20240102T000000Z_20240103T000000Z have their event time "
+        "WARNING 60 rows that 'sent_at' places in 20240102T000000Z_20240103T000000Z have their event time "
         "'ordered_at' outside it. They are left out, and no other window reads them."
-    ) in done.stderr
+    ) in done.output
 
 
 def test_a_broken_file_is_told_by_the_run_that_needs_it(shop: Path) -> None:
@@ -360,19 +362,43 @@ def lived(shop: Path) -> Path:
 
 
 def test_list_shows_how_far_everything_is(lived: Path) -> None:
-    lines = [line.split() for line in keepfit("list", "--root", lived).stdout.splitlines()]
-    assert lines[1] == ["orders", "-", "2024-04-08", "00:00"]
-    assert lines[4] == [
-        "returns",
-        "classification",
-        "orders",
-        "version",
-        "1",
-        "-",
-        "keep,",
-        "2024-04-08",
-        "00:00",
-    ]
+    lines = keepfit("list", "--root", lived).stdout.splitlines()
+    assert lines[0].split() == ["DATASET", "SCHEDULE", "PUBLISHED", "FROM", "TO", "GAPS"]
+    assert re.split(r" {2,}", lines[1]) == ["orders", "-", "2024-04-01 00:00", "2024-04-08 00:00", "-"]
+    model = re.split(r" {2,}", lines[4])
+    assert model[:3] == ["returns", "orders", "version 1"]
+    assert re.fullmatch(r"20\d\d-\d\d-\d\d \d\d:\d\d", model[3])
+    assert model[4:] == ["-", "-", "-", "keep, 2024-04-08 00:00", "0 of 5 columns drifted"]
+
+
+def test_list_shows_the_gaps_and_how_to_fill_them(lived: Path) -> None:
+    ledger = Ledger(load_project(lived).locations.ledger_url)
+    for number, (start, end) in enumerate(
+        [("04-07", "04-10"), ("04-15", "04-16"), ("04-17", "04-18"), ("04-19", "04-20"), ("04-21", "04-22")]
+    ):
+        window = Window.parse(f"2024-{start}", f"2024-{end}")
+        ledger.record_publication(Publication("orders", window.start, window.end, 60, "d", number + 2, "run"))
+    lines = keepfit("list", "--root", lived).stdout.splitlines()
+    assert re.split(r" {2,}", lines[1]) == ["orders", "-", "2024-04-01 00:00", "2024-04-22 00:00", "4"]
+    assert lines[2] == "gap: keepfit run orders --from 2024-04-10T00:00:00Z --to 2024-04-15T00:00:00Z"
+    assert lines[5] == "and 1 more gaps in orders"
+
+
+def test_a_training_that_failed_is_done_again_and_one_that_was_judged_is_not(
+    lived: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project, window = load_project(lived), Window.parse("2024-04-01", "2024-04-08")
+    monitoring = Job.of(project, "monitor", "returns", window, {})
+    conf = {"as_of": window.end.isoformat(), "reason": "drift", "decision": "k"}
+    decided = {"decide": {"run_id": "decision__1", "conf": conf}}
+    ledger = Ledger(project.locations.ledger_url)
+    failed = Training("decision__1", "returns", "k", window.end, None, "error", ("the disk was full",), {})
+    ledger.record_training(failed)
+    (again,) = follow_ups(project, monitoring, decided)
+    assert (again.run_id, again.settings["as_of"]) == ("decision__1", window.end.isoformat())
+    ledger.record_training(replace(failed, verdict="undecided", version="2"))
+    assert follow_ups(project, monitoring, decided) == []
+    assert "is done already (run decision__1)" in capsys.readouterr().out
 
 
 def test_list_says_what_it_leaves_out(shop: Path) -> None:
@@ -409,6 +435,60 @@ def test_status_of_what_was_never_started_is_stopped_and_ends_with_1(shop: Path)
     assert (looked.stdout, looked.exit_code) == ("stopped\n", 1)
 
 
+def test_status_of_what_was_stopped_says_so_once_and_shows_no_process(shop: Path) -> None:
+    home = load_project(shop).locations.home
+    old = ComponentStatus("scheduler", "stopped", Started(4711, 0.0), 0, home / "scheduler.log")
+    write_status(Status(home, "stopped", "stopped", components=(old,)))
+    assert keepfit("status", "--root", shop).stdout == "stopped\n"
+
+
+@pytest.mark.slow
+def test_a_warning_is_told_in_words_and_nothing_else_disturbs(shop: Path) -> None:
+    edit(shop, "expectations/orders.yaml", "[books, clothes, toys]", "[books, clothes]")
+    window = ("--from", "2024-01-01", "--to", "2024-01-08")
+    done = subprocess.run(
+        [sys.executable, "-m", "keepfit", "run", "orders", *window, "--root", shop],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    began = next(number for number, line in enumerate(lines) if line.startswith("  validate"))
+    assert lines[began].endswith("s  420 rows: 1 of 5 expectations not met")
+    assert re.fullmatch(
+        r" {6}WARNING category: expect_column_values_to_be_in_set: \d+ of 420 rows \(.*%\), such as toys "
+        r"\(expected: value_set \['books', 'clothes'\]\)",
+        lines[began + 1],
+    )
+    assert lines[began + 2].startswith(
+        "      The window is published all the same. Correct the source and run"
+    )
+    assert Path(lines[began + 2].rpartition(" ")[2]).name == "validation.html"
+
+
+@pytest.mark.slow
+def test_what_computed_rows_do_not_meet_is_told_where_they_are_computed(shop: Path) -> None:
+    repo = shop / "feature_repo"
+    (repo / "datasets/dear.yaml").write_text(
+        "name: dear\nsource: {type: datasets, inputs: [orders]}\nkey: [order_id]\nevent_time: ordered_at\n"
+        "transform: dear\nexpectations: dear\n"
+    )
+    (repo / "transforms").mkdir()
+    (repo / "transforms/dear.sql").write_text("SELECT order_id, ordered_at, price FROM orders\n")
+    (repo / "expectations/dear.yaml").write_text(
+        "name: dear\nexpectations:\n  - {type: expect_column_values_to_be_between, "
+        "kwargs: {column: price, min_value: 50}, severity: warning}\n"
+    )
+    window = ("--from", "2024-01-01", "--to", "2024-01-08", "--root", str(shop))
+    assert keepfit("run", "orders", *window).exit_code == 0
+    lines = keepfit("run", "dear", *window).stdout.splitlines()
+    told = {line.split()[0]: line for line in lines}
+    assert told["validate"].endswith("later, on the rows that are computed")
+    assert "WARNING price: expect_column_values_to_be_between: " in told["WARNING"]
+    assert lines.index(told["WARNING"]) > lines.index(told["transform"])
+
+
 @pytest.mark.slow
 def test_the_loop_closes_without_airflow(shop: Path) -> None:
     def run(*arguments: str) -> str:
@@ -424,16 +504,36 @@ def test_the_loop_closes_without_airflow(shop: Path) -> None:
     assert [line.split()[0] for line in ingested.splitlines()[1:]] == [
         "extract", "check_schema", "validate", "transform", "publish", "materialize", "outdated",
     ]  # fmt: skip
-    assert "verify" in run("returns", "--as-of", "2024-05-01", "--reason", "the first")
+    trained = run("returns", "--as-of", "2024-05-01", "--reason", "the first")
+    assert "verify" in trained
+    assert "version 1 is champion\n" in trained
     run("orders", *change)
     assert "rows=420" in run("returns", "--step", "predict", *change)
 
     watched = run("returns", "--step", "monitor", *change)
-    assert "verdict=retrain, trigger=drift" in watched
+    assert "verdict: retrain, called for by drift\n      2 of 5 columns drifted" in watched
     assert (
         "returns: train as of 2024-05-08T00:00:00+00:00 (run decision__20240501T000000Z_20240508T000000Z"
         in watched
     )
+
+    shown = watched.splitlines()
+    began = next(number for number, line in enumerate(shown) if line.startswith("  evaluate"))
+    assert shown[began].endswith("rows of the holdout, 2024-04-21 to 2024-04-30")
+    assert shown[began + 1].split() == [
+        "MODEL", "log_loss", "(objective)", "roc_auc", "brier", "shop_metrics:cost_of_returns",
+    ]  # fmt: skip
+    roles = [line.split("  ")[3].strip() for line in shown[began + 2 : began + 6]]
+    assert roles == [
+        "candidate, lightgbm",
+        "challenger, LogisticRegression",
+        "champion, version 1",
+        "baseline, the mean label",
+    ]
+    assert shown[began + 6].endswith("verdict: undecided")
+    why = r"log_loss 0\.\d{4} is not clearly better than the champion's 0\.\d{4} \(difference .*\]\)"
+    assert re.fullmatch(rf" {{6}}{why}", shown[began + 7])
+    assert "version 2 is registered, but not deployed" in watched
 
     again = run("returns", "--step", "monitor", *change)
     assert "The training that this asks for is done already (run decision__" in again

@@ -227,6 +227,8 @@ def test_a_component_that_died_is_started_again(component: Callable[[str], Compo
     until(lambda: worker.check() or state(worker) == "starting")
     assert worker.status.restarts == 1
     assert worker.status.pid != first
+    worker.end()
+    assert (state(worker), worker.status.pid) == ("stopped", None)
 
 
 def test_a_component_that_dies_too_often_is_left_alone_and_shows_its_last_words(

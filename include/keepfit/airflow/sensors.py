@@ -62,7 +62,7 @@ class FeatureSensor(InputSensor):
 
 
 class LabelSensor(InputSensor):
-    """Wait for the predictions of a window, and for the labels known by its end."""
+    """Wait until predictions and labels are published up to the window's end."""
 
     def missing(self, taken: "Snapshot") -> tuple[str, ...]:
         """Ask the monitoring."""

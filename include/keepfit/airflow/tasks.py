@@ -83,8 +83,6 @@ def publish(run: Handoff) -> Handoff:
     """Replace the window in the lake, and wake what depends on it; a full refresh wakes nothing."""
     result, taken = _ingest(run).publish(), _snapshot(run)
     name = taken.the_dataset.name
-    for warning in result["warnings"]:
-        _log.warning("%s: %s", name, warning)
     if taken.settings.get("full_refresh"):
         _log.warning("%s is refreshed in full, which wakes nothing. Refresh what is computed from it.", name)
     elif result["wakes"]:

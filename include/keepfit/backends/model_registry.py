@@ -1,5 +1,6 @@
 """The model registry: versions, their files and lineage, and the champion. The only door to mlflow."""
 
+import logging
 import os
 import shutil
 import warnings
@@ -38,6 +39,9 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, Schema
+
+# It tells of every database that it makes the tables of a database.
+logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
 
 CHAMPION = "champion"
 _REFERENCE = "reference.parquet"
@@ -107,7 +111,8 @@ class ModelRegistry:
             with _told("The model registry's database cannot be created or upgraded"):
                 if self._uri.startswith("sqlite:///"):
                     _use_write_ahead_log(Path(self._uri.removeprefix("sqlite:///")))
-                upgrade.callback(self._uri)
+                with _tables_as_they_are():
+                    upgrade.callback(self._uri)
                 self._client().search_experiments(max_results=1)
 
     def register(
@@ -220,7 +225,8 @@ class ModelRegistry:
         return kept
 
     def _client(self) -> MlflowClient:
-        return MlflowClient(self._uri, self._uri)
+        with _tables_as_they_are():
+            return MlflowClient(self._uri, self._uri)
 
     def _versions(self, model: str) -> list[ModelVersion]:
         found, token = [], None
@@ -296,6 +302,14 @@ class ModelRegistry:
         if uri.startswith("file://"):
             return Path(mlflow.artifacts.download_artifacts(uri))
         return Path(mlflow.artifacts.download_artifacts(uri, dst_path=str(scratch), tracking_uri=self._uri))
+
+
+@contextmanager
+def _tables_as_they_are() -> Iterator[None]:
+    """Leave out that MLflow's tables, loaded with the first of these, use what SQLAlchemy has given up."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The ``noload`` loader strategy is deprecated")
+        yield
 
 
 @contextmanager

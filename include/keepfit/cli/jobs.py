@@ -1,6 +1,5 @@
 """One run outside Airflow: what it is about, and its progress on the terminal."""
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -10,6 +9,7 @@ from typing import Any, Literal, Self
 import typer
 
 from keepfit.cli import ways
+from keepfit.cli.telling import tell
 from keepfit.errors import ConfError
 from keepfit.pipeline.snapshot import Snapshot, take_snapshot
 from keepfit.spec import Project, Window
@@ -29,7 +29,7 @@ _DEFAULTS: Mapping[Verb, Mapping[str, Any]] = {
     "predict": {"version": None},
     "monitor": {},
 }
-_WIDEST = 160
+_INDENT = " " * 6
 
 
 @dataclass(frozen=True)
@@ -74,9 +74,10 @@ def do(project: Project, job: Job) -> dict[str, Mapping[str, Any]]:
     began = perf_counter()
     for step, result in _WAYS[job.verb](snapshot):
         ended = perf_counter()
-        typer.echo(f"  {step:<18} {ended - began:7.2f} s  {_short(result)}")
-        for warning in result.get("warnings", ()):
-            typer.echo(f"  warning: {warning}", err=True)
+        first, *more = tell(step, result, snapshot)
+        typer.echo(f"  {step:<18} {ended - began:7.2f} s  {first}")
+        for line in more:
+            typer.secho(f"{_INDENT}{line}", fg="yellow" if line.startswith("WARNING") else None)
         began, results[step] = ended, result
     return results
 
@@ -94,14 +95,17 @@ def _recomputation(project: Project, outdated: Mapping[str, str]) -> Job:
 
 
 def _training(project: Project, job: Job, decision: Mapping[str, Any]) -> Job | None:
-    """Return the training a monitoring has decided on, by the decision's run id, unless it is done."""
+    """Return the training a monitoring has decided on, by the decision's run id, unless it is done.
+
+    One that failed came to no verdict: it is done again, from the snapshot it began with.
+    """
     run_id = decision.get("run_id")
     if run_id is None:
         return None
     from keepfit.ledger import Ledger
 
     done = Ledger(project.locations.ledger_url).trainings(job.name)
-    if any(training.run_id == run_id for training in done):
+    if any(training.run_id == run_id and training.verdict != "error" for training in done):
         typer.echo(f"The training that this asks for is done already (run {run_id}).")
         return None
     settings = {**_DEFAULTS["train"], "promotion": project.model(job.name).promotion, **decision["conf"]}
@@ -131,14 +135,3 @@ def _past(text: str, now: datetime) -> str:
             "labels are not known then. Choose a moment that has passed."
         )
     return moment.isoformat()
-
-
-def _short(result: Mapping[str, Any]) -> str:
-    text = ", ".join(f"{name}={_value(value)}" for name, value in result.items() if name != "warnings")
-    return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 3]}..."
-
-
-def _value(value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return value if isinstance(value, str) else json.dumps(value, default=str)

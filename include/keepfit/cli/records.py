@@ -9,7 +9,12 @@ from keepfit.cli.table import moment, table
 from keepfit.spec import DatasetSpec, ModelSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from keepfit.ledger import Ledger
+
+_GAPS_SHOWN = 3
+_MOMENT = "%Y-%m-%dT%H:%M:%SZ"
 
 Model = Annotated[str, typer.Argument(help="A model.")]
 
@@ -41,35 +46,72 @@ def history(model: Model, root: Root = None) -> None:
 
 
 def overview(root: Root = None) -> None:
-    """Show all datasets and models: how far they are, who is champion, what was decided last."""
+    """Show all datasets and models: what is published, with its gaps; what is live; what was decided last."""
     project = open_project(root)
     with open_stores(project) as locations:
         ledger = _ledger(locations.ledger_url)
         datasets = [_dataset(spec, ledger) for spec in project.datasets.values()]
         models = [_model(spec, ledger) for spec in project.models.values()]
-    typer.echo(table(("DATASET", "SCHEDULE", "PUBLISHED UNTIL"), datasets))
+        missing = [line for spec in project.datasets.values() for line in _gaps(spec, ledger)]
+    typer.echo(table(("DATASET", "SCHEDULE", "PUBLISHED FROM", "TO", "GAPS"), datasets))
+    for line in missing:
+        typer.echo(line)
     typer.echo()
-    typer.echo(table(("MODEL", "TASK", "DATASET", "CHAMPION", "PREDICTED UNTIL", "LAST DECISION"), models))
+    head = (
+        "MODEL",
+        "DATASET",
+        "CHAMPION",
+        "SINCE",
+        "PREDICTED FROM",
+        "TO",
+        "GAPS",
+        "LAST DECISION",
+        "REASON",
+    )
+    typer.echo(table(head, models))
     for file in sorted({problem.file for problem in project.problems}):
         typer.echo(f"{file} has problems and is left out: see `keepfit check`.", err=True)
 
 
-def _dataset(spec: DatasetSpec, ledger: "Ledger") -> tuple[str, str, str]:
-    until = moment(ledger.published_until(spec.name))
+def _dataset(spec: DatasetSpec, ledger: "Ledger") -> tuple[str, ...]:
+    schedule = spec.schedule or (f"after {spec.inputs[0]}" if spec.inputs else "-")
     if spec.snapshot and ledger.publications(spec.name):
-        until = "snapshot"
-    return spec.name, spec.schedule or (f"after {spec.inputs[0]}" if spec.inputs else "-"), until
+        return spec.name, schedule, "snapshot", "-", "-"
+    return spec.name, schedule, *_published(spec.name, ledger)
+
+
+def _published(name: str, ledger: "Ledger") -> tuple[str, str, str]:
+    """Say from when to when a table is published, and how often it is not."""
+    from keepfit.ledger import spans
+
+    found = spans(ledger.publications(name))
+    if not found:
+        return "-", "-", "-"
+    return moment(found[0].start), moment(found[-1].end), str(len(found) - 1 or "-")
+
+
+def _gaps(spec: DatasetSpec, ledger: "Ledger") -> "Iterator[str]":
+    """Say what is not published between the first window and the last, and how to publish it."""
+    from keepfit.ledger import gaps, spans
+
+    found = gaps(spans(ledger.publications(spec.name)))
+    for gap in found[:_GAPS_SHOWN]:
+        bounds = f"--from {gap.start:{_MOMENT}} --to {gap.end:{_MOMENT}}"
+        yield f"gap: keepfit run {spec.name} {bounds}"
+    if len(found) > _GAPS_SHOWN:
+        yield f"and {len(found) - _GAPS_SHOWN} more gaps in {spec.name}"
 
 
 def _model(spec: ModelSpec, ledger: "Ledger") -> tuple[str, ...]:
     live, last = ledger.live(spec.name), next(iter(reversed(ledger.decisions(spec.name))), None)
     return (
         spec.name,
-        spec.task,
         spec.entities.dataset,
         f"version {live.to_version}" if live else "-",
-        moment(ledger.published_until(f"predictions__{spec.name}")),
+        moment(live.moved_at if live else None),
+        *_published(f"predictions__{spec.name}", ledger),
         f"{last.verdict}, {moment(last.window_end)}" if last else "-",
+        last.reason if last else "-",
     )
 
 

@@ -50,8 +50,9 @@ def status(follow: Follow = False, root: Root = None) -> None:
 
 def _told(status: "Status") -> str:
     """Describe a status: the phase, the programs, and the addresses where they can be used."""
-    lines = [": ".join(part for part in (status.phase, status.problem or status.doing) if part)]
-    if status.components:
+    told = (status.phase, status.problem or status.doing)
+    lines = [": ".join(dict.fromkeys(part for part in told if part))]
+    if status.components and status.phase != "stopped":
         rows = [
             (each.name, each.state, str(each.pid or "-"), str(each.restarts)) for each in status.components
         ]

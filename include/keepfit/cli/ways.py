@@ -62,7 +62,7 @@ def monitor(snapshot: Snapshot) -> Done:
 
     run = MonitorRun(snapshot)
     if missing := run.wait_for():
-        # A decision stands for ever, so none is made on half of what it needs.
+        # A decision stands for ever, so none is made before what it needs has come.
         raise NotReadyError(
             f"Not published for {snapshot.the_window.key} yet: {', '.join(missing)}. The monitoring of "
             f"{snapshot.the_model.name} needs them. Run `keepfit run {_maker(missing[0], snapshot)} "

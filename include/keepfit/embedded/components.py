@@ -107,6 +107,7 @@ class Component:
         if self._process is not None:
             self._process.wait()
         self._process = None
+        self.started = None
         self.state = "stopped"
 
     def _hangs(self) -> bool:

@@ -68,7 +68,7 @@ def down(root: Path) -> None:
         _end_supervisor(home, lock)
         left = clear_up(home)
         Postgres(home).stop_if_unused()
-        stopped = tuple(replace(each, state="stopped") for each in left.components)
+        stopped = tuple(replace(each, state="stopped", started=None) for each in left.components)
         write_status(replace(left, phase="stopped", doing="stopped", problem="", components=stopped))
 
 

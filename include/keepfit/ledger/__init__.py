@@ -4,6 +4,7 @@ Belongs here: tables, records, migrations, and the unique keys that make a decis
 Does not belong here: deciding anything (`policy`), or running anything (`pipeline`).
 """
 
+from keepfit.ledger.coverage import gaps, share, spans
 from keepfit.ledger.ledger import Ledger
 from keepfit.ledger.migration import migrate
 from keepfit.ledger.records import (
@@ -26,6 +27,9 @@ __all__ = [
     "Trigger",
     "Verdict",
     "decision_key",
+    "gaps",
     "migrate",
+    "share",
+    "spans",
     "train_run_id",
 ]

@@ -80,10 +80,13 @@ def awaits_labels(model: ModelSpec, window: Window, ledger: Ledger) -> bool:
     Labels that lie beside the rows were published with them. Those of another dataset are here once it
     is published up to the window's end: a stretch that never came must not hold up all that follow.
     """
-    if _is_own(model):
-        return False
-    published = ledger.publications(model.label_dataset)
-    return not any(each.window_end is None or each.window_end >= window.end for each in published)
+    return not _is_own(model) and not is_reached(model.label_dataset, window, ledger)
+
+
+def is_reached(table: str, window: Window, ledger: Ledger) -> bool:
+    """Tell whether a table is published up to a window's end, whatever lies before."""
+    published = ledger.publications(table)
+    return any(each.window_end is None or each.window_end >= window.end for each in published)
 
 
 def unseen_window(model: ModelSpec, window: Window, ledger: Ledger) -> Window | None:

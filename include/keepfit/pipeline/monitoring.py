@@ -4,13 +4,14 @@ from dataclasses import asdict
 from functools import cached_property
 from typing import Any
 
-from keepfit.ledger import Decision, Ledger
+from keepfit.ledger import Decision, Ledger, share, spans
 from keepfit.pipeline.champion import LiveVersion, find_champion
 from keepfit.pipeline.monitored import (
     LABELS,
     PREDICTIONS,
     awaits_labels,
     compared,
+    is_reached,
     labels_of,
     predictions_of,
     tables,
@@ -40,14 +41,16 @@ class MonitorRun:
         return find_champion(self.snapshot)
 
     def wait_for(self) -> tuple[str, ...]:
-        """Name what is not published yet of what this window is judged by.
+        """Name what is not published yet, up to the window's end, of what this window is judged by.
 
-        Nothing without a champion: nobody predicts then, and the decision says so.
+        A gap before that end is not waited for: a prediction that failed for good would hold up this window
+        and all that follow. The decision says how much of the window is predicted.
+        Nothing is waited for without a champion: nobody predicts then, and the decision says so.
         """
         if not self._has_champion():
             return ()
         waiting = {
-            predictions_of(self.model): not self.ledger.covers(predictions_of(self.model), self.window),
+            predictions_of(self.model): not is_reached(predictions_of(self.model), self.window, self.ledger),
             self.model.label_dataset: awaits_labels(self.model, self.window, self.ledger),
         }
         return tuple(name for name, is_missing in waiting.items() if is_missing)
@@ -118,6 +121,7 @@ class MonitorRun:
             performance=self.folder.read("measure"),
             drift=self.folder.read("detect_drift"),
             champion=self.champion.signal if self.champion else None,
+            predicted=share(spans(self.ledger.publications(predictions_of(self.model))), self.window),
         )
         past = self.ledger.decisions(self.model.name)
         made = make_decision(self.model, self.window, measured, past, self.snapshot.run_id)

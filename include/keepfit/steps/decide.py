@@ -27,6 +27,8 @@ class Measured:
     performance: Mapping[str, Any]
     drift: Mapping[str, Any]
     champion: Champion | None
+    predicted: float
+    """The share of the window's time for which predictions are published."""
 
     def signals(self, model: str, window: Window) -> Signals:
         """Say it in the policy's terms."""
@@ -41,12 +43,19 @@ class Measured:
             new_rows=self.joined["new_rows"],
         )
 
+    def gap(self) -> str:
+        """Say how much of the window is predicted, if it is not all."""
+        if self.predicted >= 1 or self.champion is None or not self.drift.get("rows"):
+            return ""
+        return f"; only {self.predicted:.0%} of the window's time is predicted"
+
     def evidence(self) -> dict[str, Any]:
         """Return what is worth keeping for good."""
         scores = {each["column"]: each["score"] for each in self.drift.get("columns", ())}
         kept = ("share", "rows", "reference_rows", "missing", "broken", "skipped", "prediction")
         return {
             "champion": self.champion.version if self.champion else None,
+            "predicted": self.predicted,
             "labels": dict(self.joined),
             "performance": dict(self.performance),
             "drift": {**{name: self.drift.get(name) for name in kept}, "scores": scores},
@@ -82,7 +91,7 @@ def make_decision(
         window_end=window.end,
         verdict=verdict.word,
         trigger=verdict.trigger,
-        reason=verdict.reason,
+        reason=verdict.reason + measured.gap(),
         evidence=measured.evidence(),
         run_id=train_run_id(window) if verdict.word == "retrain" else None,
         decided_by=decided_by,

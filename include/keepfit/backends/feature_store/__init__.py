@@ -4,6 +4,12 @@ Belongs here: everything that imports Feast. Does not belong here: what a traini
 Importing this package imports Feast, which takes seconds: import it inside the task that needs it.
 """
 
+import warnings
+
+# Where it is imported, Feast turns deprecation warnings on for the whole process, everybody's.
+with warnings.catch_warnings():
+    import feast.feature_store  # noqa: F401
+
 from keepfit.backends.feature_store.description import FeatureField, ServiceDescription
 from keepfit.backends.feature_store.published import published
 from keepfit.backends.feature_store.store import FeatureStore

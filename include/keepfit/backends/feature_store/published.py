@@ -6,8 +6,8 @@ from pathlib import Path
 from feast import FileSource
 from feast.data_format import DeltaFormat
 
-from keepfit.backends.feature_store.left_out import LEFT_OUT
 from keepfit.backends.feature_store.lake_source import KEY_TAG
+from keepfit.backends.feature_store.left_out import LEFT_OUT
 from keepfit.errors import FeatureStoreError
 from keepfit.spec import load_project
 from keepfit.spec.load import PROJECT_FILE
