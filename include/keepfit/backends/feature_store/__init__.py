@@ -4,8 +4,17 @@ Belongs here: everything that imports Feast. Does not belong here: what a traini
 Importing this package imports Feast, which takes seconds: import it inside the task that needs it.
 """
 
+from keepfit.backends.feature_store.definitions import RestoredStore, definitions_digest, read_definitions
 from keepfit.backends.feature_store.description import FeatureField, ServiceDescription
 from keepfit.backends.feature_store.published import published
 from keepfit.backends.feature_store.store import FeatureStore
 
-__all__ = ["FeatureField", "FeatureStore", "ServiceDescription", "published"]
+__all__ = [
+    "FeatureField",
+    "FeatureStore",
+    "RestoredStore",
+    "ServiceDescription",
+    "definitions_digest",
+    "published",
+    "read_definitions",
+]
