@@ -418,12 +418,12 @@ def test_a_corrected_value_replaces_the_wrong_one(shop: "Shop") -> None:
 
 
 def test_a_view_registered_before_its_dataset_is_checked_when_it_is_materialised(shop: "Shop") -> None:
-    shop.edit("features.py", 'name="spend", dtype=Float64', 'name="spent", dtype=Float64')
+    shop.edit("features.py", 'name="tier"', 'name="tiers"')
     store = shop.store()
     store.register()
     shop.habits(("ann", "1", 1, 10.0, "a"))
     message = (
-        r"features\.py: The view 'habits' needs the column 'spent'.* Did you mean 'spend'\? It has: customer"
+        r"features\.py: The view 'habits' needs the column 'tiers'.* Did you mean 'tier'\? It has: customer"
     )
     with pytest.raises(FeatureStoreError, match=message):
         store.materialize("habits", week("1", "2", shop))

@@ -348,8 +348,9 @@ def test_the_champion_predicts_a_window_once_however_often_it_is_run(store: Stor
     assert rows["order_id"].is_unique
     assert list(rows.columns) == [
         *("order_id", "event_time", "visits", "spend", "tier", "share"),
-        *("score", "version", "role", "run_id"),
+        *("score", "positive", "version", "role", "run_id"),
     ]
+    assert (rows["positive"] == (rows["score"] >= 0.5)).all()
     assert set(rows["role"]) == {"champion"}
     assert rows["score"].between(0, 1).all()
     joined = rows.merge(orders(80), on="order_id")

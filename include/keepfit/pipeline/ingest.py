@@ -168,9 +168,8 @@ class IngestRun:
         found = {}
         for name in self._dataset.inputs:
             starts = [each.window_start for each in ledger.publications(name) if each.window_start]
-            needed = Window(
-                min(window.start, max([read.start, *([min(starts)] if starts else [])])), read.end
-            )
+            begin = max(read.start, min(starts)) if starts else window.start
+            needed = Window(min(window.start, begin), window.end)
             if not ledger.covers(name, needed):
                 found[name] = needed
         return found

@@ -51,7 +51,7 @@ def entity_rows(
     """Read the rows to predict, in the order of time and key, a batch at a time.
 
     Raises:
-        SpecError: The model's condition is no condition on a row, or names a column the dataset does not have.
+        SpecError: The model's condition is no condition on a row, or names a column the dataset has not.
     """
     time = identifier(dataset.event_time)
     columns = identifiers(dict.fromkeys((*dataset.key, *spec.entities.columns)))

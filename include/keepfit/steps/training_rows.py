@@ -57,7 +57,7 @@ class TrainingRows:
         self._order = identifiers(dict.fromkeys(columns))
         where = read_condition(connection, spec.entities.where, f"models/{spec.name}.yaml: entities.where")
         try:
-            connection.execute(_rows(lake, versions, spec, datasets, as_of, where))
+            connection.execute(_rows(lake, versions, spec, datasets, as_of, where=where))
         except EngineError as error:
             raise TrainingError(
                 f"models/{spec.name}.yaml: the rows of {spec.entities.dataset!r} cannot be selected: "
@@ -91,6 +91,7 @@ def _rows(
     spec: ModelSpec,
     datasets: Mapping[str, DatasetSpec],
     as_of: datetime,
+    *,
     where: str,
 ) -> str:
     """Select a model's rows before a moment, each with its label and whether that may be used."""
