@@ -70,6 +70,11 @@ class Lake:
         """Return a table's columns with their logical types."""
         return _columns(self._open(table, version))
 
+    def vacuumed(self, table: str) -> int | None:
+        """Return the version at which files of old versions were last deleted; None if they never were."""
+        ended = (each for each in self._open(table).history() if each.get("operation") == "VACUUM END")
+        return next((int(each["version"]) for each in ended), None)
+
     def publish(
         self,
         table: str,
@@ -147,7 +152,16 @@ class Lake:
     def _open(self, table: str, version: int | None = None) -> DeltaTable:
         if not self.exists(table):
             raise NotReadyError(f"Nothing of {table!r} is published in {self.root} yet. Ingest it first.")
-        return DeltaTable(str(self.root / table), version=version)
+        try:
+            return DeltaTable(str(self.root / table), version=version)
+        except DeltaError as error:
+            if version is None:
+                raise
+            latest = DeltaTable(str(self.root / table)).version()
+            raise NotReadyError(
+                f"Version {version} of {table!r} is not in its log, which ends at {latest}: "
+                f"{str(error).strip().splitlines()[0]}"
+            ) from error
 
 
 class _Conflict(Exception):  # noqa: N818 - never leaves this module

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from keepfit.backends import model_files
 from keepfit.backends.coded_model import CodedModel
 from keepfit.backends.lock import alone
-from keepfit.backends.version import RUN, VersionDetails
+from keepfit.backends.version import PINS, RUN, VersionDetails
 from keepfit.errors import RegistryError, UntrustedModelError
 from keepfit.spec.database_url import store_problem
 
@@ -44,7 +44,7 @@ from mlflow.types import ColSpec, Schema
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
 
 CHAMPION = "champion"
-_REFERENCE = "reference.parquet"
+_REFERENCE, _PINS = "reference.parquet", "pins.json"
 _FOLDER = "model"
 _REQUIRED = {
     "lightgbm": ("lightgbm",),
@@ -124,6 +124,7 @@ class ModelRegistry:
         reference: Path,
         training_set: Path,
         digest: str,
+        pins: Path | None = None,
     ) -> str:
         """Make a version of a model's folder and return its number; a run asking again gets the same version.
 
@@ -134,6 +135,7 @@ class ModelRegistry:
             reference: The sample of training rows, as Parquet.
             training_set: What it was trained on, as Parquet.
             digest: The training set's SHA-256.
+            pins: The record from which the training set can be built again.
         """
         run = details.tags[RUN]
         with alone(self._artifacts / ".locks" / f"register__{model}"), _told(f"{model} cannot be registered"):
@@ -142,7 +144,7 @@ class ModelRegistry:
             experiment = self._experiment(model)
             self._drop_half_done(experiment, run)
             files = {"reference": reference, "training_set": training_set}
-            logged = self._log(model, experiment, folder, details, **files, digest=digest)
+            logged = self._log(model, experiment, folder, details, **files, digest=digest, pins=pins)
             return self._create_version(model, details, *logged)
 
     def versions(self, model: str) -> list[str]:
@@ -204,24 +206,41 @@ class ModelRegistry:
         Raises:
             UntrustedModelError: The file has been changed.
         """
-        details = self.details(model, version)
-        kept = self._artifacts / ".fetched" / model / version / _REFERENCE
-        if not (kept.exists() and model_files.sha256(kept) == details.reference_sha256):
-            with (
-                TemporaryDirectory() as scratch,
-                _told(f"The reference of version {version} of {model} is not there"),
-            ):
-                run = self._client().get_run(self._client().get_model_version(model, version).run_id)
-                found = self._fetch(f"{run.info.artifact_uri}/{_REFERENCE}", Path(scratch))
-                if model_files.sha256(found) != details.reference_sha256:
-                    raise UntrustedModelError(
-                        f"The reference sample of version {version} of {model} is not the one recorded. "
-                        "Restore it from a backup, or train the model again."
-                    )
-                kept.parent.mkdir(parents=True, exist_ok=True)
-                staging = kept.with_name(f".{uuid4().hex}")
-                shutil.copyfile(found, staging)
-                os.replace(staging, kept)
+        digest = self.details(model, version).reference_sha256
+        return self._kept(model, version, _REFERENCE, "reference sample", digest)
+
+    def pins(self, model: str, version: str) -> Path:
+        """Return the record from which a version's training set can be built again.
+
+        Raises:
+            RegistryError: None was kept with this version.
+            UntrustedModelError: The record has been changed.
+        """
+        digest = self.details(model, version).tags.get(PINS)
+        if digest is None:
+            raise RegistryError(
+                f"Version {version} of {model} was registered without a record of what it was trained on, "
+                "so it cannot be rebuilt. Versions that are trained from now on have one."
+            )
+        return self._kept(model, version, _PINS, "record of inputs", digest)
+
+    def _kept(self, model: str, version: str, name: str, what: str, digest: str) -> Path:
+        """Return a file kept with a version, fetched once and only as it was recorded."""
+        kept = self._artifacts / ".fetched" / model / version / name
+        if kept.exists() and model_files.sha256(kept) == digest:
+            return kept
+        with TemporaryDirectory() as scratch, _told(f"The {what} of version {version} of {model} is gone"):
+            run = self._client().get_run(self._client().get_model_version(model, version).run_id)
+            found = self._fetch(f"{run.info.artifact_uri}/{name}", Path(scratch))
+            if model_files.sha256(found) != digest:
+                raise UntrustedModelError(
+                    f"The {what} of version {version} of {model} is not the one recorded. "
+                    "Restore it from a backup, or train the model again."
+                )
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            staging = kept.with_name(f".{uuid4().hex}")
+            shutil.copyfile(found, staging)
+            os.replace(staging, kept)
         return kept
 
     def _client(self) -> MlflowClient:
@@ -259,6 +278,7 @@ class ModelRegistry:
         reference: Path,
         training_set: Path,
         digest: str,
+        pins: Path | None,
     ) -> tuple[str, str]:
         """Write run, metrics, dataset, reference and model; return the ids of run and logged model."""
         mlflow.set_tracking_uri(self._uri)
@@ -270,6 +290,8 @@ class ModelRegistry:
             mlflow.log_params(dict(details.params))
             mlflow.log_input(data, context="training")
             mlflow.log_artifact(str(shutil.copyfile(reference, Path(scratch) / _REFERENCE)))
+            if pins is not None:
+                mlflow.log_artifact(str(shutil.copyfile(pins, Path(scratch) / _PINS)))
             logged = mlflow.pyfunc.log_model(
                 name=_FOLDER,
                 loader_module="keepfit.backends.pyfunc",

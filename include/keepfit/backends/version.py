@@ -13,6 +13,8 @@ TASK, FEATURES, FILES, REFERENCE, RUN = (
     "keepfit.reference_sha256",
     "keepfit.run_id",
 )
+PINS = "keepfit.pins_sha256"
+"""The tag that names the record from which a version's training set can be built again."""
 _OWN = (TASK, FEATURES, FILES, REFERENCE)
 
 

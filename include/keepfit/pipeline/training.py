@@ -7,6 +7,7 @@ from keepfit import plugins
 from keepfit.errors import ConfError, KeepfitError
 from keepfit.ledger import Ledger, Training
 from keepfit.pipeline.git import commit_of
+from keepfit.pipeline.pins import pin_inputs, write_pins
 from keepfit.pipeline.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class TrainingRun:
                 scratch=scratch,
                 engine=self.snapshot.project.engine,
             )
+            pin_inputs(self.snapshot, built)
         return self.folder.write("build_training_set", built.as_dict() | {"path": TRAINING_SET})
 
     def train(self, index: int) -> dict[str, Any]:
@@ -112,15 +114,17 @@ class TrainingRun:
         with self.folder.staged(REFERENCE) as staged:
             sample = reference_sample(model, rows, model.coding.features, self.spec.train.seed)
             sample.to_parquet(staged, index=False)
+        pins = write_pins(self.snapshot, trained)
         version = register(
             self._registry(),
             self.spec.name,
             self.folder.file(f"candidate_{index}"),
             evaluation,
-            self._lineage(rows, trained, evaluation, judgement, built),
+            self._lineage(rows, trained, evaluation, judgement, built, pins=pins),
             params=trained["params"],
             reference=self.folder.file(REFERENCE),
             training_set=self.folder.file(TRAINING_SET),
+            pins=pins,
         )
         self._record(judgement.verdict, judgement.reasons, version, dict(evaluation.metrics))
         return self.folder.write("registered", {"version": version, "verdict": judgement.verdict})
@@ -231,7 +235,10 @@ class TrainingRun:
         evaluation: "Evaluation",
         judgement: "Judgement",
         built: "TrainingSet",
+        *,
+        pins: Path,
     ) -> Any:
+        from keepfit.backends.model_files import sha256
         from keepfit.steps.register import Lineage
 
         first, last = rows["event_time"].iloc[0], rows["event_time"].iloc[-1]
@@ -249,6 +256,7 @@ class TrainingRun:
             spec_digest=self.snapshot.spec_digest,
             seed=self.spec.train.seed,
             git_commit=commit_of(self.snapshot.root),
+            pins_sha256=sha256(pins),
             decision=self.snapshot.settings.get("decision"),
             reason=self.snapshot.settings.get("reason"),
         )

@@ -38,6 +38,8 @@ class Lineage:
     spec_digest: str
     seed: int
     git_commit: str | None = None
+    pins_sha256: str | None = None
+    """Of the record from which the training set can be built again."""
     decision: str | None = None
     reason: str | None = None
 
@@ -56,6 +58,7 @@ def register(
     params: Mapping[str, Any],
     reference: Path,
     training_set: Path,
+    pins: Path | None = None,
 ) -> str:
     """Register a model's folder and return its version; a run that registers again gets the same one.
 
@@ -68,6 +71,7 @@ def register(
         params: What it was trained with.
         reference: The sample made by `reference_sample`, as Parquet.
         training_set: What it was trained on, as Parquet.
+        pins: The record from which that can be built again, as JSON.
     """
     card = model_files.read_card(folder)
     details = VersionDetails(
@@ -80,7 +84,13 @@ def register(
         tags=lineage.tags(),
     )
     return registry.register(
-        model, folder, details, reference=reference, training_set=training_set, digest=lineage.data_digest
+        model,
+        folder,
+        details,
+        reference=reference,
+        training_set=training_set,
+        digest=lineage.data_digest,
+        pins=pins,
     )
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from keepfit.steps.rows_digest import RowsDigest
 from keepfit.steps.training_rows import EVENT_TIME, LABEL
 
 if TYPE_CHECKING:
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
 
 
 class TrainingFile:
-    """Writes key, event time, features and label, and keeps count of what it saw."""
+    """Writes key, event time, features and label, and keeps count of what it saw.
+
+    The same chunks give the same bytes: each is a row group, and nothing else is written beside them.
+    """
 
     first: datetime
     last: datetime
@@ -32,6 +36,8 @@ class TrainingFile:
         self.rows = 0
         self.values: Counter[str] = Counter()
         """How many values each feature has."""
+        self.content = RowsDigest()
+        """Of the rows written, whatever a library's version makes of the file."""
         self._columns = [*dict.fromkeys([*key, EVENT_TIME]), *service.feature_names, LABEL]
         self._texts = set(service.categorical)
         self._features = service.feature_names
@@ -57,6 +63,7 @@ class TrainingFile:
         self._writer.write_table(
             pa.Table.from_pandas(chunk[self._columns], schema=self._writer.schema, preserve_index=False)
         )
+        self.content.add(chunk[self._columns])
         self.rows += len(chunk)
         self.values.update({name: int(chunk[name].notna().sum()) for name in self._features})
         self.last = chunk[EVENT_TIME].iloc[-1].to_pydatetime()
@@ -71,6 +78,7 @@ class TrainingFile:
     def _schema(self, chunk: pd.DataFrame) -> pa.Schema:
         # A text without a value in the first chunk would be taken for a column of nulls.
         found = pa.Schema.from_pandas(chunk[self._columns], preserve_index=False)
+        # Without pandas' own metadata, which names its version.
         return pa.schema(
             [pa.field(field.name, pa.string()) if field.name in self._texts else field for field in found]
         )

@@ -54,7 +54,9 @@ class TrainingRows:
             TrainingError: The model's `where`, its columns or its label do not fit the published rows.
         """
         self._connection = connection
-        self._key = datasets[spec.entities.dataset].key
+        # What ties by time and key is put in order too, else two builds could differ.
+        columns = [EVENT_TIME, *datasets[spec.entities.dataset].key, *spec.entities.columns, LABEL]
+        self._order = identifiers(dict.fromkeys(columns))
         where = read_condition(connection, spec.entities.where, f"models/{spec.name}.yaml: entities.where")
         try:
             connection.execute(_rows(lake, versions, spec, datasets, as_of, where=where))
@@ -72,11 +74,17 @@ class TrainingRows:
         return Found(*(counted or (0, 0, 0)))
 
     def chunks(self, rows: int) -> Iterator[pa.Table]:
-        """Yield the usable rows by event time and key, so many at a time."""
-        order = identifiers(dict.fromkeys([EVENT_TIME, *self._key]))
-        query = f"SELECT * EXCLUDE (known, usable) FROM asked WHERE known AND usable ORDER BY {order}"
-        for batch in self._connection.execute(query).to_arrow_reader(rows):
-            yield pa.Table.from_batches([batch])
+        """Yield the usable rows by event time and key, exactly so many at a time but for the last."""
+        query = f"SELECT * EXCLUDE (known, usable) FROM asked WHERE known AND usable ORDER BY {self._order}"
+        reader = self._connection.execute(query).to_arrow_reader(rows)
+        waiting = reader.schema.empty_table()
+        for batch in reader:
+            waiting = pa.concat_tables([waiting, pa.Table.from_batches([batch])])
+            while waiting.num_rows >= rows:
+                yield waiting.slice(0, rows)
+                waiting = waiting.slice(rows)
+        if waiting.num_rows:
+            yield waiting
 
 
 def _rows(
@@ -105,7 +113,8 @@ def _rows(
         labels = (
             f"SELECT {key}, {label} AS {LABEL} FROM {scan(lake.files(truth.name, versions[truth.name]))} "
             f"WHERE {identifier(truth.event_time)} <= {moment(as_of)} "
-            f"QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY {identifier(truth.event_time)} DESC) = 1"
+            f"QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY "
+            f"{identifier(truth.event_time)} DESC, {label} DESC NULLS LAST) = 1"
         )
         rows = (
             f"SELECT * FROM (SELECT {columns}, {time} AS {EVENT_TIME} FROM {source} WHERE {wanted}) "

@@ -12,6 +12,7 @@ from keepfit.errors import TrainingError
 from keepfit.spec import DatasetSpec, ModelSpec
 from keepfit.spec.fields import duration_text
 from keepfit.spec.project import EngineSpec
+from keepfit.steps.rows_digest import RowsDigest
 from keepfit.steps.training_file import TrainingFile
 from keepfit.steps.training_rows import EVENT_TIME, LABEL, Found, TrainingRows
 
@@ -43,6 +44,10 @@ class TrainingSet:
     """Rows left out, by reason."""
     empty_features: tuple[str, ...]
     """Features without a single value, which are left out."""
+    rows_digest: str
+    """SHA-256 of the rows' values, which another version of a library that writes files does not change."""
+    entities_digest: str
+    """SHA-256 of the rows that asked for features, with their labels."""
 
     @property
     def categorical(self) -> tuple[str, ...]:
@@ -77,10 +82,12 @@ def build_training_set(
     scratch: Path,
     engine: EngineSpec | None = None,
     chunk_rows: int = 100_000,
+    versions: Mapping[str, int] | None = None,
 ) -> TrainingSet:
     """Write a model's training set; memory is bounded by a chunk of rows.
 
-    All datasets are read at the versions published when the step begins.
+    All datasets are read at the versions published when the step begins. The same versions, features and
+    libraries give the same bytes.
 
     Args:
         spec: The model.
@@ -92,6 +99,7 @@ def build_training_set(
         scratch: A folder for temporary files.
         engine: The bounds of the SQL engine.
         chunk_rows: How many rows are joined with their features at once.
+        versions: The published versions to read; the newest where not given.
 
     Raises:
         TrainingError: The rows cannot train the model, with the reason.
@@ -102,7 +110,9 @@ def build_training_set(
     key = datasets[spec.entities.dataset].key
     _refuse_names(spec, service, key)
     used = dict.fromkeys([spec.entities.dataset, spec.label_dataset, *service.datasets])
-    versions = {name: lake.version(name) for name in used}
+    given = versions or {}
+    versions = {name: given[name] if name in given else lake.version(name) for name in used}
+    entities = RowsDigest()
     with open_engine(engine or EngineSpec(), scratch) as connection:
         rows = TrainingRows(connection, lake, versions, spec, datasets, as_of=as_of)
         found = rows.count()
@@ -110,8 +120,9 @@ def build_training_set(
         with TrainingFile(out, key, service) as file:
             for chunk in rows.chunks(chunk_rows):
                 asked = chunk.to_pandas().rename(columns={EVENT_TIME: _ASKED_AT})
-                given = store.historical(asked, service.name, versions)
-                file.add(given.rename(columns={_ASKED_AT: EVENT_TIME}))
+                entities.add(asked)
+                joined = store.historical(asked, service.name, versions)
+                file.add(joined.rename(columns={_ASKED_AT: EVENT_TIME}))
     _refuse_useless(spec, found, file)
     return TrainingSet(
         path=out,
@@ -125,6 +136,8 @@ def build_training_set(
         versions=versions,
         dropped={"label not known yet": found.immature, "no label": found.unlabelled},
         empty_features=tuple(name for name in service.feature_names if not file.values[name]),
+        rows_digest=file.content.hexdigest(),
+        entities_digest=entities.hexdigest(),
     )
 
 

@@ -10,8 +10,17 @@ import warnings
 with warnings.catch_warnings():
     import feast.feature_store  # noqa: F401
 
+from keepfit.backends.feature_store.definitions import RestoredStore, definitions_digest, read_definitions
 from keepfit.backends.feature_store.description import FeatureField, ServiceDescription
 from keepfit.backends.feature_store.published import published
 from keepfit.backends.feature_store.store import FeatureStore
 
-__all__ = ["FeatureField", "FeatureStore", "ServiceDescription", "published"]
+__all__ = [
+    "FeatureField",
+    "FeatureStore",
+    "RestoredStore",
+    "ServiceDescription",
+    "definitions_digest",
+    "published",
+    "read_definitions",
+]
