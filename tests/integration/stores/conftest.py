@@ -102,7 +102,8 @@ class Repo:
         if self.kind == "sqlite":
             with sqlite3.connect(self.root / "online.db") as connection:
                 rows = connection.execute(
-                    "SELECT entity_key, feature_name, value, value_text, event_ts, created_ts FROM plain_stats"
+                    "SELECT entity_key, feature_name, value, value_text, event_ts, created_ts "
+                    "FROM plain_stats"
                 ).fetchall()
             return {(key, name): rest for key, name, *rest in rows}
         client = redis.Redis(port=self.port)

@@ -30,7 +30,7 @@ _EMPTY = pa.scalar(b"", pa.binary())
 
 
 def encode(values: pa.Array, declared: FeastType) -> pa.Array:
-    """Serialise a column as its declared type; what is null or not a number is an empty message, as in Feast."""
+    """Serialise a column as its declared type; a null, or what is not a number, is an empty message."""
     if declared in _FIXED:
         return _fixed(values, _FIXED[declared])
     if declared in _VARINT:
