@@ -104,6 +104,38 @@ def test_rows_can_be_joined_with_an_older_publication(shop: "Shop") -> None:
     assert store.historical(rows, "shopper")["spend"].tolist() == [99]
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_of_tied_rows_the_greatest_counts_offline_and_online_in_whatever_order_they_lie(
+    shop: "Shop", seed: int
+) -> None:
+    shop.edit("datasets/habits.yaml", "key: [customer, seen_at]", "key: [customer, seen_at, visits]")
+    tied: list[tuple[str | None, str, int | None, float | None, str | None]] = [
+        ("ann", "1", 1, 10.0, "a"),
+        ("ann", "2", 2, 30.0, "a"),
+        ("ann", "2", 9, 20.0, "z"),
+        ("ann", "2", 8, None, "z"),
+        ("bob", "2", 1, 5.0, "a"),
+        ("bob", "2", 2, 5.0, "b"),
+        ("bob", "2", 3, 5.0, None),
+    ]
+    many = [(f"c{number}", "2", place, float(place), "a") for number in range(99) for place in range(5)]
+    rows = [*tied, *many]
+    shop.habits(*(rows[place] for place in np.random.default_rng(seed).permutation(len(rows))))
+    store = shop.store()
+    store.register()
+    store.materialize("habits", Window(shop.at("1").to_pydatetime(), shop.at("3").to_pydatetime()))
+    greatest = {
+        "ann": [30, 2, "a"],
+        "bob": [5, 2, "b"],
+        **{f"c{number}": [4, 4, "a"] for number in range(99)},
+    }
+    asks = asked(shop, *((name, "2 01:00") for name in greatest))
+    offline = store.historical(asks, "shopper")[["spend", "visits", "tier"]]
+    assert offline.to_numpy().tolist() == list(greatest.values())
+    online = store.online("shopper", [{"customer": name, "amount": 1.0} for name in greatest])
+    assert [[each[name] for name in ("spend", "visits", "tier")] for each in online] == [*greatest.values()]
+
+
 TIES = """
 from datetime import timedelta
 

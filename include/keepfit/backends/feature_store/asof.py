@@ -31,6 +31,9 @@ class AsofView:
     """The table's value columns, and what they are called in the result."""
     created: str | None = None
     """Of values known at the same moment, those created last count."""
+    ranked_by: Sequence[str] = ()
+    """Of those that are still tied, the greatest count, compared by these columns in turn, nulls least.
+    Nothing when no two rows have the same key and moment."""
     ttl: timedelta | None = None
     """How long values stay good, both ends included. For ever when not given."""
 
@@ -67,19 +70,18 @@ def _join(view: AsofView, moment: str, first: datetime, last: datetime) -> str:
     """
 
 
-def _table(view: AsofView, first: datetime, last: datetime) -> str:
+def _table(view: AsofView, earliest: datetime, last: datetime) -> str:
     """Select the values that can matter between the first and the last moment."""
     known = f"CAST({q(view.timestamp)} AS TIMESTAMPTZ)"
     matters = f"{known} <= {instant(last)}"
     if view.ttl:
-        matters += f" AND {known} >= {instant(first)} - {_interval(view.ttl)}"
-    last_created = ""
-    if view.created:
-        order = f"CAST({q(view.created)} AS TIMESTAMPTZ) DESC NULLS LAST"
-        same = f"PARTITION BY {identifiers(view.keys)}, {known}"
-        last_created = f"QUALIFY row_number() OVER ({same} ORDER BY {order}) = 1"
+        matters += f" AND {known} >= {instant(earliest)} - {_interval(view.ttl)}"
+    created = [f"CAST({q(view.created)} AS TIMESTAMPTZ)"] if view.created else []
+    order = ", ".join(f"{each} DESC NULLS LAST" for each in [*created, *map(q, view.ranked_by)])
+    same = f"PARTITION BY {identifiers(view.keys)}, {known}"
+    first = f"QUALIFY row_number() OVER ({same} ORDER BY {order}) = 1" if order else ""
     columns = identifiers(dict.fromkeys([*view.keys, *view.values]))
-    return f"SELECT {columns}, {known} AS {KNOWN} FROM {scan(view.files)} WHERE {matters} {last_created}"
+    return f"SELECT {columns}, {known} AS {KNOWN} FROM {scan(view.files)} WHERE {matters} {first}"
 
 
 def _interval(length: timedelta) -> str:

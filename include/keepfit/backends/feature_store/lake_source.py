@@ -1,6 +1,6 @@
 """How Feast's sources map to published tables: which files a view is read from."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -15,6 +15,8 @@ from ibis.expr.types import Table
 
 from keepfit.backends.lake import Lake
 
+KEY_TAG = "keepfit.key"
+"""The tag of a source that names the columns of its dataset's key."""
 _VERSIONS: ContextVar[Mapping[str, int] | None] = ContextVar("versions", default=None)
 
 
@@ -33,6 +35,12 @@ def table_of(source: DataSource | None) -> Path | None:
     if isinstance(source, FileSource) and isinstance(source.file_format, DeltaFormat):
         return Path(source.path)
     return None
+
+
+def has_ties(source: DataSource, keys: Iterable[str]) -> bool:
+    """Tell whether two rows may have the same key and moment; a published key names one row of a moment."""
+    named = (source.tags or {}).get(KEY_TAG)
+    return named is None or not {*named.split(",")} <= {*keys, source.timestamp_field}
 
 
 def files_of(table: Path) -> list[str]:

@@ -29,7 +29,14 @@ from feast.repo_config import RepoConfig
 from pydantic import StrictStr
 
 from keepfit.backends.feature_store.asof import AsofView
-from keepfit.backends.feature_store.lake_source import files_of, read_source, schema_of, table_of
+from keepfit.backends.feature_store.lake_source import (
+    files_of,
+    has_ties,
+    read_source,
+    schema_of,
+    table_of,
+)
+from keepfit.backends.feature_store.latest import latest_reader, rank_of
 from keepfit.backends.feature_store.retrieval import AsofRetrievalJob
 from keepfit.spec.project import EngineSpec
 
@@ -101,7 +108,15 @@ class LakeOfflineStore(DuckDBOfflineStore):  # type: ignore[misc]
         start_date: datetime,
         end_date: datetime,
     ) -> RetrievalJob:
-        """Return the newest row of each key between two moments, both included."""
+        """Return the newest row of each key between two moments, both included; ties as in the join."""
+        reading = _reading(config)
+        if has_ties(data_source, join_key_columns):
+            order = [
+                timestamp_field,
+                *filter(None, [created_timestamp_column]),
+                *rank_of(feature_name_columns),
+            ]
+            reading["data_source_reader"] = latest_reader(join_key_columns, order, start_date, end_date)
         return pull_latest_from_table_or_query_ibis(
             config=config,
             data_source=data_source,
@@ -111,7 +126,7 @@ class LakeOfflineStore(DuckDBOfflineStore):  # type: ignore[misc]
             created_timestamp_column=created_timestamp_column,
             start_date=start_date,
             end_date=end_date,
-            **_reading(config),
+            **reading,
         )
 
     @staticmethod
@@ -146,12 +161,15 @@ def asof_view(view: FeatureView, feature_refs: list[str], full_feature_names: bo
     columns = {feature: column for column, feature in source.field_mapping.items()}
     prefix = f"{view.projection.name_alias or view.name}__" if full_feature_names else ""
     keys = view.projection.join_key_map or {field.name: field.name for field in view.entity_columns}
+    ours = {columns.get(key, key): theirs for key, theirs in keys.items()}
+    features = [columns.get(field.name, field.name) for field in view.features]
     return AsofView(
         files=files_of(table),
         schema=schema_of(table),
         timestamp=source.timestamp_field,
         created=source.created_timestamp_column or None,
-        keys={columns.get(key, key): theirs for key, theirs in keys.items()},
+        ranked_by=rank_of(features) if has_ties(source, ours) else (),
+        keys=ours,
         values={columns.get(name, name): f"{prefix}{name}" for name in _asked_of(view, feature_refs)},
         ttl=view.ttl or None,
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 from feast import FileSource
 from feast.data_format import DeltaFormat
 
+from keepfit.backends.feature_store.lake_source import KEY_TAG
 from keepfit.errors import FeatureStoreError
 from keepfit.spec import load_project
 from keepfit.spec.load import PROJECT_FILE
@@ -29,6 +30,7 @@ def published(dataset: str) -> FileSource:
         path=str(project.locations.lake / dataset),
         file_format=DeltaFormat(),
         timestamp_field=spec.event_time,
+        tags={KEY_TAG: ",".join(spec.key)},
         description=spec.description,
     )
 
