@@ -1,7 +1,7 @@
 """Windows in any order, again, late, corrected or cut short: in the end as if run once, in order."""
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,7 +12,6 @@ import redis
 from feast import FeatureStore
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
 from tests.integration.stores.conftest import Repo, stats
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
@@ -79,9 +78,9 @@ def wipe(repo: Repo) -> None:
 @pytest.fixture(scope="module", params=["sqlite", "redis"])
 def applied(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, redis_port: int
-) -> Iterator[tuple[Repo, FeatureStore]]:
+) -> tuple[Repo, FeatureStore]:
     repo = Repo(tmp_path_factory.mktemp("repo"), request.param, redis_port)
-    yield repo, repo.apply()
+    return repo, repo.apply()
 
 
 @pytest.mark.slow
