@@ -23,7 +23,10 @@ project: shop
 provider: local
 registry: {registry_type: sql, path: "${KEEPFIT_FEAST_REGISTRY}"}
 offline_store: {type: keepfit.backends.feature_store.offline.LakeOfflineStore}
-online_store: {type: sqlite, path: "${KEEPFIT_FEAST_ONLINE}"}
+online_store:
+  type: keepfit.backends.feature_store.online.sqlite.GuardedSqliteOnlineStore
+  path: "${KEEPFIT_FEAST_ONLINE}"
+batch_engine: {type: keepfit.backends.feature_store.online.engine.ColumnComputeEngine}
 materialization: {pull_latest_features: true, online_write_batch_size: 10000}
 entity_key_serialization_version: 3
 """,

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import duckdb
 
@@ -31,6 +31,18 @@ def engine(spec: EngineSpec, scratch: Path) -> Iterator[Connection]:
     with duckdb.connect(":memory:", config=bounds) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         yield connection
+
+
+@contextmanager
+def reading(connection: Connection, system: Any) -> Iterator[None]:
+    """Let a connection read from a file system, or from this machine only when there is none."""
+    if system is not None:
+        connection.register_filesystem(system)
+    try:
+        yield
+    finally:
+        for name in connection.list_filesystems() if system is not None else ():
+            connection.unregister_filesystem(name)
 
 
 def seal(connection: Connection, paths: Iterable[Path | str]) -> None:

@@ -11,6 +11,8 @@ from keepfit.pipeline.pins import pin_inputs, write_pins
 from keepfit.pipeline.snapshot import Snapshot
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pandas as pd
 
     from keepfit.backends.coded_model import CodedModel
@@ -236,7 +238,7 @@ class TrainingRun:
         judgement: "Judgement",
         built: "TrainingSet",
         *,
-        pins: Path,
+        pins: "Path",
     ) -> Any:
         from keepfit.backends.model_files import sha256
         from keepfit.steps.register import Lineage

@@ -44,6 +44,7 @@ def doubled_keys(dataset: DatasetSpec, window: Window, file: Path, table: Table)
     )
     return (
         f"{found} keys are published in another window too, such as {shown}. "
-        f"What joins by the key alone takes the row known last. If each is a row of its own, add {dataset.event_time} "
-        f"or what tells them apart to `key` in datasets/{dataset.name}.yaml; if rows have moved, publish the other window again."
+        "What joins by the key alone takes the row known last. If each is a row of its own, add "
+        f"{dataset.event_time} or what tells them apart to `key` in datasets/{dataset.name}.yaml; if rows "
+        "have moved, publish the other window again."
     )

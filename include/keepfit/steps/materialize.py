@@ -21,7 +21,7 @@ class Materialized:
     views: tuple[str, ...]
     start: datetime
     end: datetime
-    """Later than the window's end if newer rows were published already."""
+    """Later than the window's end if newer rows were published already and the online store has no guard."""
 
 
 def materialize(store: "FeatureStore", dataset: DatasetSpec, window: Window) -> Materialized:

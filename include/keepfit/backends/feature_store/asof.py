@@ -14,6 +14,8 @@ from keepfit.backends.engine import moment as instant
 ROWS = "asof_rows"
 POSITION = "asof_position"
 KNOWN = "asof_known"
+EVENT = "asof_event"
+RANK = "asof_rank"
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class AsofView:
     Nothing when no two rows have the same key and moment."""
     ttl: timedelta | None = None
     """How long values stay good, both ends included. For ever when not given."""
+    cut_by_created: bool = False
+    """Values are not known before they were created either; those of unknown creation never."""
 
 
 def asof(connection: Connection, rows: pa.Table, moment: str, view: AsofView) -> pa.Table:
@@ -59,7 +63,7 @@ def asof(connection: Connection, rows: pa.Table, moment: str, view: AsofView) ->
 
 
 def _join(view: AsofView, moment: str, first: datetime, last: datetime) -> str:
-    fresh = f"v.{KNOWN} + {_interval(view.ttl)} >= r.{q(moment)}" if view.ttl else "true"
+    fresh = f"v.{EVENT} + {_interval(view.ttl)} >= r.{q(moment)}" if view.ttl else "true"
     values = [f"CASE WHEN {fresh} THEN v.{q(old)} END AS {q(new)}" for old, new in view.values.items()]
     same = " AND ".join(f"r.{q(theirs)} = v.{q(ours)}" for ours, theirs in view.keys.items())
     return f"""
@@ -72,16 +76,33 @@ def _join(view: AsofView, moment: str, first: datetime, last: datetime) -> str:
 
 def _table(view: AsofView, earliest: datetime, last: datetime) -> str:
     """Select the values that can matter between the first and the last moment."""
-    known = f"CAST({q(view.timestamp)} AS TIMESTAMPTZ)"
-    matters = f"{known} <= {instant(last)}"
+    event = f"CAST({q(view.timestamp)} AS TIMESTAMPTZ)"
+    matters = f"{event} <= {instant(last)}"
     if view.ttl:
-        matters += f" AND {known} >= {instant(earliest)} - {_interval(view.ttl)}"
+        matters += f" AND {event} >= {instant(earliest)} - {_interval(view.ttl)}"
     created = [f"CAST({q(view.created)} AS TIMESTAMPTZ)"] if view.created else []
+    known, alike, keys = event, [event], identifiers(view.keys)
+    if view.cut_by_created and created:
+        known, alike = f"greatest({event}, {created[0]})", [event, *created]
+        matters += f" AND {created[0]} <= {instant(last)}"
     order = ", ".join(f"{each} DESC NULLS LAST" for each in [*created, *map(q, view.ranked_by)])
-    same = f"PARTITION BY {identifiers(view.keys)}, {known}"
+    same = f"PARTITION BY {keys}, {', '.join(alike)}"
     first = f"QUALIFY row_number() OVER ({same} ORDER BY {order}) = 1" if order else ""
-    columns = identifiers(dict.fromkeys([*view.keys, *view.values]))
-    return f"SELECT {columns}, {known} AS {KNOWN} FROM {scan(view.files)} WHERE {matters} {first}"
+    columns = [identifiers(dict.fromkeys([*view.keys, *view.values])), f"{event} AS {EVENT}"]
+    if known != event:
+        columns.append(f"row({', '.join(alike)}) AS {RANK}")
+    chosen = (
+        f"SELECT {', '.join(columns)}, {known} AS {KNOWN} FROM {scan(view.files)} WHERE {matters} {first}"
+    )
+    if known == event:
+        return chosen
+    # What came late and is older than what was known by then never counts.
+    return f"""
+        SELECT * FROM ({chosen})
+        QUALIFY {RANK} = max({RANK}) OVER (
+            PARTITION BY {keys} ORDER BY {KNOWN} RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+        )
+    """
 
 
 def _interval(length: timedelta) -> str:

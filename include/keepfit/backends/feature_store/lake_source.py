@@ -7,13 +7,16 @@ from pathlib import Path
 
 import ibis
 import pyarrow as pa
+import pyarrow.dataset as ds
 from feast.data_format import DeltaFormat
 from feast.data_source import DataSource
 from feast.infra.offline_stores.duckdb import _read_data_source
 from feast.infra.offline_stores.file_source import FileSource
 from ibis.expr.types import Table
 
+from keepfit.backends.feature_store.files import SourceFiles, parquet_files
 from keepfit.backends.lake import Lake
+from keepfit.backends.sources.s3 import is_s3
 
 KEY_TAG = "keepfit.key"
 """The tag of a source that names the columns of its dataset's key."""
@@ -57,14 +60,25 @@ def schema_of(table: Path) -> pa.Schema:
     return Lake(table.parent).dataset(table.name, _version(table)).schema
 
 
-def read_source(source: DataSource, repo_path: str) -> Table:
-    """Read a source the way Feast's duckdb store does, and a Delta table without DuckDB's extension."""
+def source_files(source: DataSource | None, repo: Path) -> SourceFiles | None:
+    """Return the files of a table on this machine or of plain Parquet; nothing for other kinds of source."""
     table = table_of(source)
-    if table is None:
+    if source is None or table is None:
+        return parquet_files(source, repo)
+    return None if is_s3(str(source.path)) else SourceFiles(files_of(table), schema_of(table))
+
+
+def read_source(source: DataSource, repo_path: str) -> Table:
+    """Read a source the way Feast's duckdb store does, without the extensions that DuckDB downloads."""
+    found = source_files(source, Path(repo_path))
+    if found is None:
         return _read_data_source(source, repo_path)
-    if files := files_of(table):
-        return ibis.read_parquet(files, union_by_name=True)
-    return ibis.memtable(schema_of(table).empty_table())
+    if not found.files:
+        return ibis.memtable(found.schema.empty_table())
+    if found.system is None:
+        return ibis.read_parquet(found.files, union_by_name=True)
+    paths = [file.removeprefix("s3://") for file in found.files]
+    return ibis.memtable(ds.dataset(paths, found.schema, filesystem=found.system))
 
 
 def _version(table: Path) -> int | None:

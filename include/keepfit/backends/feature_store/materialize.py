@@ -8,6 +8,7 @@ from feast import FeatureStore as Feast
 
 from keepfit.backends.feature_store.check import view_problems
 from keepfit.backends.feature_store.lake_source import table_of
+from keepfit.backends.feature_store.online.guarded import GuardedOnlineStore
 from keepfit.backends.feature_store.quiet import quiet
 from keepfit.backends.lake import Lake
 from keepfit.errors import FeatureStoreError
@@ -15,20 +16,28 @@ from keepfit.spec import Window
 
 
 def materialize(feast: Feast, view: str, window: Window) -> Window:
-    """Load a view's newest values since the window's start, and return what was looked through.
+    """Load a view's newest values of a window, and return what was looked through.
 
-    Feast's SQLite and DynamoDB stores let an older window overwrite newer values (measured), as a backfill or
-    a cleared run would. So the window is always read on to the newest published row: whatever the order
-    of the runs, each entity with a row in the window ends up with its newest.
+    Whatever the order of the runs, each entity with a row in one of the windows ends up with its newest.
     """
     _refuse_unfit(feast, view)
-    source = feast.get_feature_view(view).batch_source
-    table = table_of(source)
-    newest = newest_of(table, source.timestamp_field) if table else None
-    reach = Window(window.start, max(window.end, newest)) if newest else window
+    guarded = isinstance(feast._get_provider().online_store, GuardedOnlineStore)
+    reach = window if guarded else _to_the_newest(feast, view, window)
     with quiet():
         feast.materialize(reach.start, reach.end, feature_views=[view])
     return reach
+
+
+def _to_the_newest(feast: Feast, view: str, window: Window) -> Window:
+    """Stretch a window to the newest published row.
+
+    Feast's SQLite and DynamoDB stores let an older window overwrite newer values (measured), as a backfill or
+    a cleared run would.
+    """
+    source = feast.get_feature_view(view).batch_source
+    table = table_of(source)
+    newest = newest_of(table, source.timestamp_field) if table else None
+    return Window(window.start, max(window.end, newest)) if newest else window
 
 
 def _refuse_unfit(feast: Feast, view: str) -> None:

@@ -29,15 +29,10 @@ from feast.repo_config import RepoConfig
 from pydantic import StrictStr
 
 from keepfit.backends.feature_store.asof import AsofView
-from keepfit.backends.feature_store.lake_source import (
-    files_of,
-    has_ties,
-    read_source,
-    schema_of,
-    table_of,
-)
+from keepfit.backends.feature_store.files import SourceFiles
+from keepfit.backends.feature_store.lake_source import has_ties, read_source, source_files
 from keepfit.backends.feature_store.latest import latest_reader, rank_of
-from keepfit.backends.feature_store.retrieval import AsofRetrievalJob
+from keepfit.backends.feature_store.retrieval import AsofRetrievalJob, JoinedView, rows_of
 from keepfit.spec.project import EngineSpec
 
 
@@ -65,16 +60,21 @@ class LakeOfflineStore(DuckDBOfflineStore):  # type: ignore[misc]
     ) -> RetrievalJob:
         """Join features to rows as of each row's event timestamp; rows out are rows in, in their order.
 
-        What the join does not do (other kinds of source, a cut-off by creation, transformations in
-        substrait) is left to Feast's own, which does not keep the order.
+        Rows may be given as a query of DuckDB's SQL. What the join does not read (other sources than Parquet
+        files and local Delta tables) and transformations in substrait are left to Feast's own, which does not
+        keep the order.
         """
+        if isinstance(entity_df, str):
+            entity_df = rows_of(entity_df, _engine(config))
         on_demand = OnDemandFeatureView.get_requested_odfvs(feature_refs, project, registry)
-        if (
-            isinstance(entity_df, str)
-            or filter_by_created_timestamp
-            or any(table_of(view.batch_source) is None for view in feature_views)
-            or any(view.mode == "substrait" for view in on_demand)
-        ):
+        repo = Path(config.repo_path or ".")
+        found = [(view, source_files(view.batch_source, repo)) for view in feature_views]
+        joined = [
+            joined_view(view, files, feature_refs, full_feature_names, cut=filter_by_created_timestamp)
+            for view, files in found
+            if files is not None
+        ]
+        if len(joined) < len(found) or any(view.mode == "substrait" for view in on_demand):
             return get_historical_features_ibis(
                 config=config,
                 feature_views=feature_views,
@@ -88,7 +88,7 @@ class LakeOfflineStore(DuckDBOfflineStore):  # type: ignore[misc]
             )
         return AsofRetrievalJob(
             rows=entity_df,
-            views=[asof_view(view, feature_refs, full_feature_names) for view in feature_views],
+            views=joined,
             on_demand=on_demand,
             feature_refs=feature_refs,
             full_feature_names=full_feature_names,
@@ -154,25 +154,30 @@ class LakeOfflineStore(DuckDBOfflineStore):  # type: ignore[misc]
         )
 
 
-def asof_view(view: FeatureView, feature_refs: list[str], full_feature_names: bool) -> AsofView:
+def joined_view(
+    view: FeatureView, found: SourceFiles, feature_refs: list[str], full_feature_names: bool, *, cut: bool
+) -> JoinedView:
     """Say of a feature view how it is joined: which columns, by which keys, until when they are good."""
     source = view.batch_source
-    table = Path(source.path)
     columns = {feature: column for column, feature in source.field_mapping.items()}
     prefix = f"{view.projection.name_alias or view.name}__" if full_feature_names else ""
     keys = view.projection.join_key_map or {field.name: field.name for field in view.entity_columns}
     ours = {columns.get(key, key): theirs for key, theirs in keys.items()}
     features = [columns.get(field.name, field.name) for field in view.features]
-    return AsofView(
-        files=files_of(table),
-        schema=schema_of(table),
+    called = {name: f"{prefix}{name}" for name in _asked_of(view, feature_refs)}
+    join = AsofView(
+        files=found.files,
+        schema=found.schema,
         timestamp=source.timestamp_field,
         created=source.created_timestamp_column or None,
         ranked_by=rank_of(features) if has_ties(source, ours) else (),
         keys=ours,
-        values={columns.get(name, name): f"{prefix}{name}" for name in _asked_of(view, feature_refs)},
+        values={columns.get(name, name): new for name, new in called.items()},
         ttl=view.ttl or None,
+        cut_by_created=cut,
     )
+    declared = {called[field.name]: field.dtype for field in view.features if field.name in called}
+    return JoinedView(join, declared, found.system)
 
 
 def _asked_of(view: FeatureView, feature_refs: list[str]) -> list[str]:

@@ -1,6 +1,7 @@
 """A join of features to rows, run when its result is asked for."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -12,10 +13,25 @@ from feast.infra.offline_stores.offline_store import RetrievalJob, RetrievalMeta
 from feast.infra.offline_stores.offline_utils import infer_event_timestamp_from_entity_df
 from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.saved_dataset import SavedDatasetStorage
+from feast.types import FeastType
 
+from keepfit.backends.engine import EngineError, first_line, reading
 from keepfit.backends.engine import engine as open_engine
 from keepfit.backends.feature_store.asof import AsofView, asof
+from keepfit.backends.feature_store.declared import as_declared
+from keepfit.errors import FeatureStoreError
 from keepfit.spec.project import EngineSpec
+
+
+@dataclass(frozen=True)
+class JoinedView:
+    """A view's part of a join."""
+
+    join: AsofView
+    declared: Mapping[str, FeastType]
+    """The features' types, by what they are called in the result."""
+    system: Any = None
+    """Where the files are, if not on this machine."""
 
 
 class AsofRetrievalJob(RetrievalJob):  # type: ignore[misc]  # feast ships no types
@@ -25,7 +41,7 @@ class AsofRetrievalJob(RetrievalJob):  # type: ignore[misc]  # feast ships no ty
         self,
         *,
         rows: pd.DataFrame,
-        views: Sequence[AsofView],
+        views: Sequence[JoinedView],
         on_demand: list[OnDemandFeatureView],
         feature_refs: list[str],
         full_feature_names: bool,
@@ -50,9 +66,11 @@ class AsofRetrievalJob(RetrievalJob):  # type: ignore[misc]  # feast ships no ty
         result = rows
         with TemporaryDirectory() as scratch, open_engine(self._engine, Path(scratch)) as connection:
             for view in self._views:
-                found = asof(connection, rows, self._moment, view)
+                with reading(connection, view.system):
+                    found = asof(connection, rows, self._moment, view.join)
                 for name in found.column_names:
-                    result = result.append_column(name, found[name])
+                    typed = as_declared(found[name], view.declared[name], name)
+                    result = result.append_column(name, typed)
         return result
 
     def _to_df_internal(self, timeout: int | None = None) -> pd.DataFrame:
@@ -88,3 +106,20 @@ def _with_utc_moments(rows: pd.DataFrame, moment: str) -> pa.Table:
     """Return the rows as Arrow; moments without a zone, or written as text, are UTC."""
     moments = pd.to_datetime(rows[moment], utc=True)
     return pa.Table.from_pandas(rows.assign(**{moment: moments}), preserve_index=False)
+
+
+def rows_of(query: str, engine: EngineSpec) -> pd.DataFrame:
+    """Run a query of DuckDB's SQL that names the rows, for instance from `read_parquet('rows.parquet')`.
+
+    Raises:
+        FeatureStoreError: It is no query that DuckDB can run.
+    """
+    with TemporaryDirectory() as scratch, open_engine(engine, Path(scratch)) as connection:
+        try:
+            frame: pd.DataFrame = connection.execute(query).df()
+        except EngineError as error:
+            raise FeatureStoreError(
+                f"The query for the rows fails: {first_line(error)}. It is run by DuckDB; write files as "
+                "read_parquet('...')."
+            ) from error
+    return frame

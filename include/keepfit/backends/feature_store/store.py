@@ -97,9 +97,10 @@ class FeatureStore:
         return pd.concat([rows.reset_index(drop=True), pd.DataFrame(features)], axis=1)
 
     def materialize(self, view: str, window: Window) -> Window:
-        """Bring the newest values since the window's start into the online store; return what was read.
+        """Bring a window's newest values into the online store; return what was read.
 
-        An older window than the last does no harm: it is read on to the newest published row.
+        An older window than the last does no harm: keepfit's stores keep what is newer, and for others it is
+        read on to the newest published row.
         """
         one_writer = self._feast.config.online_store.type == "sqlite"
         with self._alone("materialize" if one_writer else f"materialize-{view}"):

@@ -1,0 +1,158 @@
+"""Feast's SQLite store with a guard: what is newer stays, whatever the order of writes."""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from threading import Lock
+from typing import Any
+
+import numpy as np
+from feast import Entity, FeatureView, RepoConfig
+from feast.infra.online_stores.sqlite import (
+    SqliteOnlineStore,
+    SqliteOnlineStoreConfig,
+    _table_id,
+)
+from pydantic import StrictStr, model_validator
+
+from keepfit.backends.engine import identifier, literal
+from keepfit.backends.feature_store.online.encoding import Integers
+from keepfit.backends.feature_store.online.guarded import GuardedOnlineStore
+from keepfit.backends.feature_store.online.rows import NEVER, OnlineRows
+from keepfit.errors import FeatureStoreError
+
+PATIENCE = 60_000
+"""Milliseconds that a writer waits for another one."""
+_EXACT = ("event_us", "created_us")
+"""Feast keeps whole seconds; the guard compares microseconds, in columns of its own."""
+_QUARTER = 900
+_PER_SECOND = 1_000_000
+
+
+class GuardedSqliteOnlineStoreConfig(SqliteOnlineStoreConfig):  # type: ignore[misc]  # feast ships no types
+    """What `online_store:` may say: a `path`, as for Feast's own."""
+
+    type: StrictStr = "keepfit.backends.feature_store.online.sqlite.GuardedSqliteOnlineStore"
+
+    @model_validator(mode="after")
+    def _plain(self) -> "GuardedSqliteOnlineStoreConfig":
+        if self.vector_enabled or self.enable_openai_compatible_store:
+            raise ValueError("the guarded store keeps no vectors: use `type: sqlite` for them")
+        return self
+
+
+class GuardedSqliteOnlineStore(GuardedOnlineStore, SqliteOnlineStore):  # type: ignore[misc]
+    """A value gives way only to one with a later event, or with the same event and created no earlier.
+
+    Feast reads it as its own: the tables have two more columns. Readers are not held up by a writer, and
+    writers wait for each other.
+    """
+
+    def __init__(self) -> None:
+        """Open nothing yet."""
+        super().__init__()
+        self._writing = Lock()
+        self._prepared: set[str] = set()
+
+    def write(self, config: RepoConfig, view: FeatureView, rows: OnlineRows) -> None:
+        """Write rows in one transaction: all of them, or none if it is cut short."""
+        table = _table_id(config.project, view, config.registry.enable_online_feature_view_versioning)
+        connection = self._get_conn(config)
+        with self._writing:
+            self._prepare(connection, table)
+            connection.execute("BEGIN IMMEDIATE")
+            with connection:
+                connection.executemany(_upsert(table, view, list(rows.values)), _bound(rows))
+
+    def update(  # noqa: PLR0917 - Feast calls it so
+        self,
+        config: RepoConfig,
+        tables_to_delete: Sequence[FeatureView],
+        tables_to_keep: Sequence[FeatureView],
+        entities_to_delete: Sequence[Entity],
+        entities_to_keep: Sequence[Entity],
+        partial: bool,
+    ) -> None:
+        """Create and drop tables, as Feast does."""
+        super().update(
+            config, tables_to_delete, tables_to_keep, entities_to_delete, entities_to_keep, partial
+        )
+        self._get_conn(config).commit()
+        self._prepared.clear()
+
+    def _get_conn(self, config: RepoConfig) -> sqlite3.Connection:
+        fresh = self._conn is None
+        connection: sqlite3.Connection = super()._get_conn(config)
+        if fresh:
+            connection.execute(f"PRAGMA busy_timeout = {PATIENCE}")
+            connection.execute("PRAGMA journal_mode = WAL")
+        return connection
+
+    def _prepare(self, connection: sqlite3.Connection, table: str) -> None:
+        """Add the guard's columns to a table that Feast made."""
+        if table in self._prepared:
+            return
+        # Two first writers would both add them.
+        connection.execute("BEGIN IMMEDIATE")
+        with connection:
+            there = {name for _, name, *_ in connection.execute(f"PRAGMA table_info({identifier(table)})")}
+            if not there:
+                raise FeatureStoreError(f"The online store has no table {table!r}. Run `feast apply` first.")
+            for column in (name for name in _EXACT if name not in there):
+                connection.execute(f"ALTER TABLE {identifier(table)} ADD COLUMN {column} INTEGER")
+        self._prepared.add(table)
+
+
+def _upsert(table: str, view: FeatureView, features: list[str]) -> str:
+    """Write the statement for all features of one entity; where a value is newer, it is left alone."""
+    rows = [
+        f"(?1, {literal(name)}, ?{6 + 2 * place}, ?{7 + 2 * place}, ?2, ?3, ?4, ?5)"
+        for place, name in enumerate(features)
+    ]
+    columns = ("value", "value_text", "event_ts", "created_ts", *_EXACT)
+    created = f"coalesce(excluded.created_us, {NEVER}) >= coalesce(t.created_us, {NEVER})"
+    return f"""
+        INSERT INTO {identifier(table)} AS t (entity_key, feature_name, {", ".join(columns)})
+        VALUES {", ".join(rows)}
+        ON CONFLICT (entity_key, feature_name) DO UPDATE
+        SET {", ".join(f"{column} = excluded.{column}" for column in columns)}
+        WHERE CASE
+            WHEN t.event_us IS NULL THEN excluded.event_ts >= t.event_ts
+            WHEN excluded.event_us <> t.event_us THEN excluded.event_us > t.event_us
+            ELSE {created if view.batch_source.created_timestamp_column else "true"}
+        END
+    """
+
+
+def _bound(rows: OnlineRows) -> Iterator[tuple[Any, ...]]:
+    """Give each entity's parameters, in the order in which `_upsert` numbers them."""
+    columns: list[Sequence[Any]] = [
+        rows.keys.to_pylist(),
+        _as_feast_writes(rows.event),
+        _as_feast_writes(rows.created),
+        rows.event.tolist(),
+        [None if micros == NEVER else micros for micros in rows.created.tolist()],
+    ]
+    for name, values in rows.values.items():
+        columns += [values.to_pylist(), rows.texts(name)]
+    return zip(*columns, strict=True)
+
+
+def _as_feast_writes(micros: Integers) -> list[int | None]:
+    """Return moments as seconds the way Feast does: UTC, taken for the process's local time, which it undoes.
+
+    Offsets change on the quarter of an hour at most, so they are looked up once for each.
+    """
+    seconds = micros // _PER_SECOND
+    quarters, place = np.unique(seconds // _QUARTER, return_inverse=True)
+    starts = [int(quarter) * _QUARTER for quarter in quarters]
+    shifts = np.array([0 if start <= NEVER // _PER_SECOND else _shift(start) for start in starts], np.int64)
+    shifted: list[int | None] = (seconds + shifts[place]).tolist()
+    return [
+        None if micro == NEVER else second for micro, second in zip(micros.tolist(), shifted, strict=True)
+    ]
+
+
+def _shift(second: int) -> int:
+    naive = datetime.fromtimestamp(second, UTC).replace(tzinfo=None)
+    return int(naive.timestamp()) - second
