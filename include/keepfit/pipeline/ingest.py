@@ -201,7 +201,8 @@ class IngestRun:
         from keepfit.steps.validate import refuse_failed, validate
         from keepfit.steps.validation_page import validation_page
 
-        report = validate(file, suite, self._dataset.files["expectations"])
+        with self._scratch("validate") as scratch:
+            report = validate(file, suite, self._dataset, self._snapshot.project.engine, scratch)
         with self._folder.staged(PAGE) as page:
             page.write_text(validation_page(report, self._dataset.name, self._window().key), encoding="utf-8")
         self._folder.write("validate", report.to_dict())
