@@ -65,10 +65,7 @@ class RunFolder:
     @contextmanager
     def staged(self, name: str) -> Iterator[Path]:
         """Lend a path to write a file or folder to; it gets its name when the block ends well."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        for stale in self.path.glob(f".{escape(name)}.{'[0-9a-f]' * 8}"):
-            _remove(stale)  # left by a step that was killed
-        staging = self.path / f".{name}.{uuid4().hex[:8]}"
+        staging = self._staging(name)
         try:
             yield staging
             target = self.path / name
@@ -77,6 +74,23 @@ class RunFolder:
             os.replace(staging, target)
         finally:
             _remove(staging)
+
+    @contextmanager
+    def optional(self, name: str) -> Iterator[Path]:
+        """Lend a path as `staged` does; if nothing is written there, what had the name stays."""
+        staging = self._staging(name)
+        try:
+            yield staging
+            if staging.exists():
+                os.replace(staging, self.path / name)
+        finally:
+            _remove(staging)
+
+    def _staging(self, name: str) -> Path:
+        self.path.mkdir(parents=True, exist_ok=True)
+        for stale in self.path.glob(f".{escape(name)}.{'[0-9a-f]' * 8}"):
+            _remove(stale)  # left by a step that was killed
+        return self.path / f".{name}.{uuid4().hex[:8]}"
 
 
 def _remove(path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from keepfit.errors import NotReadyError
 from keepfit.ledger import Ledger
+from keepfit.pipeline.set_aside import SetAside
 from keepfit.pipeline.snapshot import Snapshot
 from keepfit.plugins import Access, SourceRequest, use_plugins
 from keepfit.spec import Window
@@ -28,6 +29,7 @@ class IngestRun:
         self._folder = snapshot.folder
         self._dataset = snapshot.the_dataset
         self._access = access
+        self._aside = SetAside(snapshot)
 
     def wait_for(self) -> tuple[str, ...]:
         """Name the inputs that are not published yet for the window and its lookback."""
@@ -88,7 +90,12 @@ class IngestRun:
             )
             if self._dataset.inputs:
                 self._validated(out)
-        return self._done("transform", rows=made.rows, outside=made.outside, columns=dict(made.columns))
+                if (kept := self._aside.to_publish(out)) != out:
+                    shutil.copyfile(kept, out)
+        held_back = self._aside.held_back if self._dataset.inputs else 0
+        return self._done(
+            "transform", rows=made.rows - held_back, outside=made.outside, columns=dict(made.columns)
+        )
 
     def publish(self) -> Result:
         """Make the window visible, all at once."""
@@ -96,6 +103,8 @@ class IngestRun:
         from keepfit.steps.publish import publish
 
         locations = self._snapshot.locations
+        # First, so that no row is ever neither published nor on record as set aside.
+        self._aside.publish(self._window(), anew=self._anew)
         published = publish(
             Lake(locations.lake),
             Ledger(locations.ledger_url),
@@ -187,7 +196,7 @@ class IngestRun:
 
         source = self._dataset.source
         if not isinstance(source, DatasetsSource):
-            return [source_view(self._folder.file(EXTRACTED), self._dataset)]
+            return [source_view(self._aside.to_publish(self._folder.file(EXTRACTED)), self._dataset)]
         lake, versions = Lake(self._snapshot.locations.lake), self._folder.read("extract")["inputs"]
         given = (self._snapshot.datasets[name] for name in source.inputs)
         return [input_view(lake, each, versions[each.name], source, window) for each in given]
@@ -202,7 +211,9 @@ class IngestRun:
         from keepfit.steps.validation_page import validation_page
 
         with self._scratch("validate") as scratch:
-            report = validate(file, suite, self._dataset, self._snapshot.project.engine, scratch)
+            judged = self._aside.part(file, suite, self._window(), scratch)
+            found = validate(judged, suite, self._dataset, self._snapshot.project.engine, scratch)
+        report = self._aside.marked(found)
         with self._folder.staged(PAGE) as page:
             page.write_text(validation_page(report, self._dataset.name, self._window().key), encoding="utf-8")
         self._folder.write("validate", report.to_dict())

@@ -30,7 +30,7 @@ def _condition(condition: Any, kinds: Mapping[str, Kind]) -> str | None:
         parts = [_condition(each, kinds) for each in condition.get("conditions", ())]
         return " AND ".join(part for part in parts if part) if parts and all(parts) else None
     column = condition.get("column")
-    name = column.get("name") if isinstance(column, Mapping) else None
+    name = str(column.get("name")) if isinstance(column, Mapping) else ""
     if name not in kinds:
         return None
     if condition.get("type") == "nullity":

@@ -9,11 +9,13 @@ from typing import Literal, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from keepfit.backends.engine import Connection, identifier, scan
+from keepfit.backends.engine import Connection, identifier, literal
 
 Kind = Literal["int", "float", "text", "bool", "zoned time", "plain time", "date", "other"]
 ROWS = "keepfit_rows"
 """The view that the checks read."""
+NUMBER = "file_row_number"
+"""Its column that numbers the rows of the file."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,13 @@ class Columns:
 
     def show(self, connection: Connection, file: Path) -> None:
         """Create the view of the rows."""
-        shown = ", ".join(_shown(name, kind) for name, kind in self.kinds.items()) or "1 AS nothing"
-        connection.execute(f"CREATE VIEW {ROWS} AS SELECT {shown} FROM {scan([file])}")
+        shown = ", ".join([*(_shown(name, kind) for name, kind in self.kinds.items()), NUMBER])
+        connection.execute(f"CREATE VIEW {ROWS} AS SELECT {shown} FROM {numbered(file)}")
+
+
+def numbered(file: Path) -> str:
+    """Write the table function that reads a file with the numbers of its rows."""
+    return f"read_parquet([{literal(str(file))}], {NUMBER} = true)"
 
 
 def _shown(name: str, kind: Kind) -> str:
