@@ -14,12 +14,13 @@ import pandas as pd
 import pytest
 
 from keepfit.backends.lake import Lake
-from keepfit.backends.suites import validate_file
+from keepfit.backends.validation import validate_rows
 from keepfit.ledger import migrate
 from keepfit.pipeline.ingest import IngestRun
 from keepfit.pipeline.snapshot import take_snapshot
 from keepfit.plugins import Access
 from keepfit.spec import Project, Window, check_project, load_project
+from keepfit.spec.project import EngineSpec
 
 CHECKOUT = Path(__file__).parents[2]
 COMPUTED = ("carrier_delays", "plane_delays")
@@ -220,7 +221,8 @@ def raw(source: Path, dataset: str, month: int) -> pd.DataFrame:
 def judged(rows: pd.DataFrame, dataset: str, tmp_path: Path) -> Any:
     file = tmp_path / "extracted.parquet"
     rows.to_parquet(file)
-    return validate_file(file, (CHECKOUT / f"feature_repo/expectations/{dataset}.yaml").read_text())
+    suite = (CHECKOUT / f"feature_repo/expectations/{dataset}.yaml").read_text()
+    return validate_rows(file, suite, bounds=EngineSpec(threads=1), scratch=tmp_path / "scratch")
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ from airflow.sdk import DAG, ExceptionRetryPolicy, Param, PartitionedAssetTimeta
 from keepfit import errors
 from keepfit.spec import Project
 
-Verb = Literal["ingest", "train", "predict", "monitor"]
+Verb = Literal["ingest", "quarantine", "train", "predict", "monitor"]
 Pool = Literal["keepfit_features", "keepfit_training"]
 
 _FINAL = (

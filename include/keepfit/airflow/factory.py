@@ -10,7 +10,7 @@ from airflow.sdk import DAG, get_parsing_context, task
 from airflow.sdk.exceptions import AirflowException
 
 from keepfit.airflow.docs import problem_doc
-from keepfit.airflow.ingest import ingest_dag
+from keepfit.airflow.ingest import ingest_dag, quarantine_dag
 from keepfit.airflow.monitor import monitor_dag
 from keepfit.airflow.predict import predict_dag
 from keepfit.airflow.specs import load_for
@@ -48,6 +48,8 @@ def project_dags(root: Path) -> dict[str, DAG]:
 def _builders(project: Project) -> Iterator[tuple[str, str, Callable[[], DAG]]]:
     for name, dataset in project.datasets.items():
         yield f"{name}__ingest", f"datasets/{name}.yaml", partial(ingest_dag, project, dataset)
+        if dataset.quarantine:
+            yield f"{name}__quarantine", f"datasets/{name}.yaml", partial(quarantine_dag, project, dataset)
     for name, model in project.models.items():
         for verb, build in _MODEL_DAGS.items():
             yield f"{name}__{verb}", f"models/{name}.yaml", partial(build, project, model)

@@ -9,7 +9,7 @@ from keepfit.airflow.assets import dataset_asset
 from keepfit.airflow.dag import new_dag, pool
 from keepfit.airflow.docs import dataset_doc
 from keepfit.airflow.operators import trigger_recomputation
-from keepfit.airflow.params import ingest_params
+from keepfit.airflow.params import ingest_params, quarantine_params
 from keepfit.airflow.sensors import DatasetSensor
 from keepfit.spec import DatasetSpec, Project
 
@@ -30,12 +30,33 @@ def ingest_dag(project: Project, spec: DatasetSpec) -> DAG:
         catchup=spec.catchup,
     ) as dag:
         started = tasks.snapshot(str(project.root), dataset=spec.name)
-        rows = tasks.transform(_computed(started) if spec.inputs else _extracted(started))
-        published = tasks.publish.override(outlets=[dataset_asset(spec.name)])(rows)
-        trigger_recomputation(tasks.outdated(published))
-        if spec.feature_views:
-            tasks.materialize.override(pool=pool("keepfit_features"))(published)
+        _published(spec, tasks.transform(_computed(started) if spec.inputs else _extracted(started)))
     return dag
+
+
+def quarantine_dag(project: Project, spec: DatasetSpec) -> DAG:
+    """Build the DAG that releases or drops rows in quarantine, and publishes their window again."""
+    with new_dag(
+        project,
+        spec.name,
+        "quarantine",
+        doc=dataset_doc(project, spec),
+        description=f"Releases or drops rows of {spec.name} that are in quarantine.",
+        schedule=None,
+        params=quarantine_params(),
+        retries=spec.retries,
+        timeout=spec.timeout,
+    ) as dag:
+        ruled = tasks.rule(tasks.snapshot(str(project.root), dataset=spec.name))
+        _published(spec, tasks.transform(tasks.extract(ruled) if spec.inputs else _extracted(ruled)))
+    return dag
+
+
+def _published(spec: DatasetSpec, rows: Any) -> None:
+    published = tasks.publish.override(outlets=[dataset_asset(spec.name)])(rows)
+    trigger_recomputation(tasks.outdated(published))
+    if spec.feature_views:
+        tasks.materialize.override(pool=pool("keepfit_features"))(published)
 
 
 def _extracted(started: Any) -> Any:

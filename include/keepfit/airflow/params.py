@@ -29,6 +29,19 @@ def ingest_params() -> dict[str, Param]:
     return window_params() | {"full_refresh": again, "recompute": late}
 
 
+def quarantine_params() -> dict[str, Param]:
+    """Ask for what becomes of rows in quarantine."""
+    return window_params() | {
+        "action": Param(
+            "release",
+            enum=["release", "drop"],
+            description="Publish the rows after all, in their window; or leave them out for good.",
+        ),
+        "keys": _text("The keys of the rows, with commas between them. Empty: all that are not ruled on."),
+        "who": _text("Who says so; kept with the ruling."),
+    }
+
+
 def train_params(spec: ModelSpec) -> dict[str, Param]:
     """Ask for what a training takes."""
     return {

@@ -16,7 +16,7 @@ def load_for(root: Path, dag_id: str | None) -> Project:
     """Load a project with nothing but the spec of one DAG; with everything where there is no such spec."""
     name, _, verb = (dag_id or "").rpartition("__")
     repo = find_repo(root)
-    datasets = _only(repo, "datasets", name, DatasetSpec) if verb == "ingest" else {}
+    datasets = _only(repo, "datasets", name, DatasetSpec) if verb in ("ingest", "quarantine") else {}
     models = _only(repo, "models", name, ModelSpec) if verb in ("train", "predict", "monitor") else {}
     if datasets or models:
         return Project(repo.parent, repo, _project_spec(repo), datasets, models, ())

@@ -110,6 +110,19 @@ def materialize(run: Handoff) -> Handoff:
 
 
 @task(multiple_outputs=False)
+def rule(run: Handoff) -> Handoff:
+    """Record what becomes of rows in quarantine; the rest is skipped where nothing is to be published."""
+    from keepfit.pipeline.ruling import QuarantineRun
+
+    result = QuarantineRun(_snapshot(run)).rule()
+    if not result["again"]:
+        raise AirflowSkipException(
+            f"{result['rows']} rows are {result['ruling']}; nothing is to be published."
+        )
+    return _hand_on(run, result)
+
+
+@task(multiple_outputs=False)
 def build_training_set(run: Handoff) -> list[Handoff]:
     """Join labels and features as they were known; hand on one piece of work for each candidate."""
     built = _training(run).build_training_set()

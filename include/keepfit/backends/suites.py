@@ -14,11 +14,10 @@ from great_expectations.expectations.expectation_configuration import Expectatio
 from great_expectations.expectations.registry import list_registered_expectation_implementations
 
 from keepfit.backends.suite_file import Entry, parse_suite
-from keepfit.backends.validation_report import Failure, ValidationReport
+from keepfit.backends.validation_report import Failure
+from keepfit.backends.wording import ONLY_EMPTY, observed_said, rows_said, unlookable
 from keepfit.errors import SpecError
 from keepfit.spec.problem import did_you_mean
-
-_EXAMPLES = 3
 
 
 @dataclass(frozen=True)
@@ -36,6 +35,10 @@ def read_suite(text: str, file: str = "suite") -> Suite:
         SpecError: It is no suite, or expectations' types or arguments are unknown, one a line.
     """
     name, entries = parse_suite(text, file)
+    return Suite(name, _known(entries, file))
+
+
+def _known(entries: Iterable[Entry], file: str) -> tuple[tuple[Entry, Any], ...]:
     known: list[tuple[Entry, Any]] = []
     unknown: list[str] = []
     for entry in entries:
@@ -45,26 +48,24 @@ def read_suite(text: str, file: str = "suite") -> Suite:
             unknown.append(str(error))
     if unknown:
         raise SpecError("\n".join(unknown))
-    return Suite(name, tuple(known))
+    return tuple(known)
 
 
-def validate_file(path: Path, suite: str, file: str = "suite") -> ValidationReport:
-    """Hold the rows of a Parquet file against a suite's text.
+def look(path: Path, entries: Iterable[Entry], file: str = "suite") -> list[Failure | None]:
+    """Hold the rows of a Parquet file against expectations; say of each what is wrong, None if nothing is.
 
     An expectation that raises counts as failed with its severity, and costs the others nothing. One that
     passes only because its column has no values is marked by a warning.
+
+    Raises:
+        SpecError: Expectations' types or arguments are unknown.
     """
-    table = pq.read_table(path)
-    wanted = read_suite(suite, file)
-    frame = _frame(table)
-    batch = _batch(frame)
-    failures = [
-        failure
-        for entry, expectation in wanted.expectations
-        for failure in _look(batch, entry, _with_moments(expectation, table.schema))
-    ]
-    missing = {str(name): round(float(share), 6) for name, share in frame.isna().mean().items() if share > 0}
-    return ValidationReport.of(wanted.name, table.num_rows, len(wanted.expectations), failures, missing)
+    table = pq.ParquetFile(
+        path
+    ).read()  # unlike `read_table`, it reads a file with a name that is there twice
+    wanted = _known(entries, file)
+    batch = _batch(_frame(table))
+    return [_look(batch, entry, _with_moments(each, table.schema)) for entry, each in wanted]
 
 
 def _expectation(entry: Entry, file: str) -> Any:
@@ -93,8 +94,9 @@ def _batch(frame: pd.DataFrame) -> Any:
 
 def _frame(table: pa.Table) -> pd.DataFrame:
     """Return rows as pandas sees them, whole numbers whole also where some are missing."""
-    columns = {name: _series(table[name]) for name in table.column_names}
-    return pd.DataFrame(columns)
+    # A name that is there twice would raise; whoever asks for such a column is told so before.
+    names = [name for name in table.column_names if table.column_names.count(name) == 1]
+    return pd.DataFrame({name: _series(table[name]) for name in names})
 
 
 def _series(column: pa.ChunkedArray) -> Any:
@@ -104,61 +106,58 @@ def _series(column: pa.ChunkedArray) -> Any:
 
 
 def _with_moments(expectation: Any, schema: pa.Schema) -> Any:
-    """Read limits on times as UTC: pandas compares no moment with a date or a text."""
+    """Read limits on times as UTC, and those on dates as dates: pandas compares no moment with a text."""
     column = getattr(expectation, "column", None)
-    if column not in schema.names or not pa.types.is_timestamp(schema.field(column).type):
+    if schema.names.count(column) != 1 or not _is_moment(kind := schema.field(column).type):
         return expectation
     limits = {
-        name: pd.to_datetime(value, utc=True).to_pydatetime()
+        name: _moment(value, kind)
         for name in ("min_value", "max_value")
-        if (value := getattr(expectation, name, None)) is not None
+        if (value := getattr(expectation, name, None)) is not None and not isinstance(value, int | float)
     }
     return expectation.copy(update=limits)
 
 
-def _look(batch: Any, entry: Entry, expectation: Any) -> Iterable[Failure]:
+def _is_moment(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_timestamp(kind) or pa.types.is_date(kind))
+
+
+def _moment(value: Any, kind: pa.DataType) -> Any:
+    at = pd.to_datetime(value, utc=True).to_pydatetime()
+    if pa.types.is_date(kind):
+        return at.date()
+    return at if kind.tz else at.replace(tzinfo=None)
+
+
+def _look(batch: Any, entry: Entry, expectation: Any) -> Failure | None:
     column = entry.kwargs.get("column")
     try:
         found = batch.validate(expectation, result_format="SUMMARY")
     except Exception as error:  # noqa: BLE001 - GX lets anything through, and one expectation must not cost the rest
-        return [Failure(entry.type, column, entry.severity, f"could not be looked at: {_short(error)}")]
+        return Failure(entry.type, column, entry.severity, unlookable(error))
     if not found.success:
-        return [Failure(entry.type, column, entry.severity, *_said(entry, found))]
+        return Failure(entry.type, column, entry.severity, *_said(entry, found))
     if 0 < found.result.get("element_count", 0) == found.result.get("missing_count"):
-        return [Failure(entry.type, column, "warning", "passes only because the column has no values")]
-    return []
+        return Failure(entry.type, column, "warning", ONLY_EMPTY)
+    return None
 
 
 def _said(entry: Entry, found: Any) -> tuple[str, int | None]:
     """Say in words how rows fail, with the count where there is one."""
-    wanted = ", ".join(f"{name} {value}" for name, value in entry.kwargs.items() if name != "column")
-    expected = f" (expected: {_short(wanted)})" if wanted else ""
     result, count = found.result, found.result.get("unexpected_count")
     if problem := _raised(found.exception_info):
-        return f"could not be looked at: {_short(problem)}", None
+        return unlookable(problem), None
     if count is not None and "element_count" in result:
-        of = f"{count:,} of {result['element_count']:,} rows ({_share(count / result['element_count'])})"
-        return f"{of}{_examples(result)}{expected}", int(count)
-    return f"observed {_short(result.get('observed_value'))}{_examples(result)}{expected}", count
+        return rows_said(count, result["element_count"], _examples(result), entry.kwargs), int(count)
+    return observed_said(result.get("observed_value"), _examples(result), entry.kwargs), count
 
 
-def _share(share: float) -> str:
-    return f"{share:.1%}" if share >= 0.001 else "under 0.1%"  # noqa: PLR2004
-
-
-def _examples(result: Mapping[str, Any]) -> str:
+def _examples(result: Mapping[str, Any]) -> list[Any]:
     values: Sequence[Any] = result.get("partial_unexpected_list") or ()
-    there = (value for value in values if isinstance(value, dict) or not pd.isna(value))
-    distinct = list(dict.fromkeys(map(str, there)))[:_EXAMPLES]
-    return f", such as {_short(', '.join(distinct))}" if distinct else ""
+    return [value for value in values if isinstance(value, dict) or not pd.isna(value)]
 
 
 def _raised(info: Mapping[str, Any]) -> str | None:
     # One shape for an expectation that raised, another for its metrics.
     infos = [info] if "raised_exception" in info else list(info.values())
     return next((str(each["exception_message"]) for each in infos if each.get("raised_exception")), None)
-
-
-def _short(value: object) -> str:
-    said = " ".join(str(value).split())
-    return said if len(said) <= 160 else f"{said[:157]}..."  # noqa: PLR2004

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 Severity = Literal["critical", "warning", "info"]
-_BY_WEIGHT: tuple[Severity, ...] = ("critical", "warning", "info")
+BY_WEIGHT: tuple[Severity, ...] = ("critical", "warning", "info")
 _BYTES = 9_000
 """So that a report travels between tasks."""
 
@@ -20,6 +20,8 @@ class Failure:
     severity: Severity
     message: str
     unexpected_count: int | None = None
+    keys: tuple[str, ...] = ()
+    """The keys of some of the rows, where rows fail one by one and the dataset's key is among the columns."""
 
     def __str__(self) -> str:
         """Say it in one line."""
@@ -51,7 +53,7 @@ class ValidationReport:
         missing_share: Mapping[str, float],
     ) -> "ValidationReport":
         """Make a report whose JSON is at most 10 kB."""
-        worst_first = sorted(failures, key=lambda failure: _BY_WEIGHT.index(failure.severity))
+        worst_first = sorted(failures, key=lambda failure: BY_WEIGHT.index(failure.severity))
         report = cls(suite, rows, checked, tuple(worst_first), missing_share)
         while len(json.dumps(report.to_dict())) > _BYTES and report.failures:
             fewer = report.failures[: -max(1, len(report.failures) // 10)]

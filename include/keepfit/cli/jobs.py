@@ -15,16 +15,18 @@ from keepfit.pipeline.snapshot import Snapshot, take_snapshot
 from keepfit.spec import Project, Window
 from keepfit.spec.window import parse_moment
 
-Verb = Literal["ingest", "train", "predict", "monitor"]
+Verb = Literal["ingest", "quarantine", "train", "predict", "monitor"]
 
 _WAYS: Mapping[Verb, Callable[[Snapshot], ways.Done]] = {
     "ingest": ways.ingest,
+    "quarantine": ways.quarantine,
     "train": ways.train,
     "predict": ways.predict,
     "monitor": ways.monitor,
 }
 _DEFAULTS: Mapping[Verb, Mapping[str, Any]] = {
     "ingest": {"full_refresh": False, "recompute": False},
+    "quarantine": {"action": None, "keys": None, "who": None},
     "train": {"as_of": None, "reason": None, "promotion": None, "decision": None},
     "predict": {"version": None},
     "monitor": {},
@@ -115,7 +117,7 @@ def _training(project: Project, job: Job, decision: Mapping[str, Any]) -> Job | 
 def _snapshot(project: Project, job: Job) -> Snapshot:
     from keepfit.pipeline.as_of import with_as_of
 
-    model = None if job.verb == "ingest" else job.name
+    model = None if job.verb in ("ingest", "quarantine") else job.name
     return take_snapshot(
         project,
         f"{job.name}__{job.verb}",

@@ -30,6 +30,7 @@ class Step(StrEnum):
 
 _TAKEN: dict[Verb, tuple[str, ...]] = {
     "ingest": ("--full-refresh",),
+    "quarantine": (),
     "train": ("--as-of", "--reason", "--promotion", "--step"),
     "predict": ("--version", "--step"),
     "monitor": ("--step",),

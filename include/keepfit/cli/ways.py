@@ -26,6 +26,16 @@ def ingest(snapshot: Snapshot) -> Done:
     yield "outdated", run.outdated(woken=False)
 
 
+def quarantine(snapshot: Snapshot) -> Done:
+    """Rule on a window's rows in quarantine, and publish the window again where that changes it."""
+    from keepfit.pipeline.ruling import QuarantineRun
+
+    ruled = QuarantineRun(snapshot).rule()
+    yield "rule", ruled
+    if ruled["again"]:
+        yield from ingest(snapshot)
+
+
 def train(snapshot: Snapshot) -> Done:
     """Train a challenger, and make it champion if it deserves it."""
     from keepfit.pipeline.training import TrainingRun

@@ -1,5 +1,6 @@
 """The ledger: insert once, read for ever. Nothing in it updates or deletes."""
 
+from collections.abc import Iterable
 from dataclasses import asdict, fields
 from datetime import datetime
 from typing import Any, TypeVar
@@ -9,11 +10,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from keepfit.errors import DecisionError
 from keepfit.ledger.engine import connect_to, parse_url, transaction
-from keepfit.ledger.records import Decision, Deployment, Publication, Training
-from keepfit.ledger.tables import decisions, deployments, publications, trainings
+from keepfit.ledger.records import Decision, Deployment, Publication, Ruling, Training
+from keepfit.ledger.tables import decisions, deployments, publications, rulings, trainings
 from keepfit.spec import Window
 
-Record = TypeVar("Record", Publication, Decision, Training, Deployment)
+Record = TypeVar("Record", Publication, Decision, Training, Deployment, Ruling)
 
 
 class Ledger:
@@ -116,9 +117,22 @@ class Ledger:
         done = [move for move in moves if at is None or move.moved_at <= at]
         return done[-1] if done else None
 
+    def rule(self, given: Iterable[Ruling]) -> None:
+        """Record what becomes of rows in quarantine, all or none; a run saying it again changes nothing."""
+        rows = [asdict(each) for each in given]
+        if rows:
+            with transaction(self._engine) as connection:
+                connection.execute(self._insert(rulings).on_conflict_do_nothing(), rows)
+
+    def rulings(self, dataset: str) -> list[Ruling]:
+        """List the rulings on a dataset's rows, oldest first: the last on a row stands."""
+        return self._read(Ruling, rulings, rulings.c.dataset == dataset, rulings.c.id)
+
+    def _insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
+        return (sqlite.insert if self._engine.dialect.name == "sqlite" else postgresql.insert)(table)
+
     def _write(self, table: Table, record: Record, **more: int) -> bool:
-        insert = sqlite.insert if self._engine.dialect.name == "sqlite" else postgresql.insert
-        row = insert(table).values(**asdict(record), **more).on_conflict_do_nothing()
+        row = self._insert(table).values(**asdict(record), **more).on_conflict_do_nothing()
         with transaction(self._engine) as connection:
             return bool(connection.execute(row).rowcount)
 

@@ -121,3 +121,19 @@ class Deployment(_Record):
     decision_key: str | None
     run_id: str
     moved_at: datetime = field(default_factory=_now)
+
+
+@dataclass(frozen=True)
+class Ruling(_Record):
+    """Someone said what becomes of a row in quarantine."""
+
+    dataset: str
+    row_key: str
+    digest: str
+    """The row's values: one that comes again with others is another row."""
+    window: str
+    """The key of the window the row is of."""
+    ruling: Literal["released", "dropped"]
+    who: str
+    run_id: str
+    ruled_at: datetime = field(default_factory=_now)

@@ -115,3 +115,19 @@ deployments = Table(
     # Numbering the moves of an alias makes two movers at once see each other.
     Unique("model", "alias", "position", name="deployments_in_order"),
 )
+rulings = Table(
+    "rulings",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    _text("dataset"),
+    _text("row_key"),
+    _text("digest"),
+    _text("window"),
+    _text("ruling"),
+    _text("who"),
+    _text("run_id"),
+    _time("ruled_at"),
+    # Rows that are equal in all columns are ruled on together.
+    Unique("dataset", "row_key", "digest", "run_id", name="rulings_once"),
+    Index("rulings_of_dataset", "dataset", "id"),
+)

@@ -74,6 +74,14 @@ class RunFolder:
             os.replace(staging, target)
 
     @contextmanager
+    def optional(self, name: str) -> Iterator[Path]:
+        """Lend a path as `staged` does; if nothing is written there, what had the name stays."""
+        with self._passing(name) as staging:
+            yield staging
+            if staging.exists():
+                os.replace(staging, self.path / name)
+
+    @contextmanager
     def scratch(self, name: str) -> Iterator[Path]:
         """Lend an empty folder that goes when the block ends."""
         with self._passing(f"scratch-{name}") as path:

@@ -1,11 +1,13 @@
 """One ingest: a dataset's window from its source to the lake and the online store."""
 
+import shutil
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from keepfit.errors import NotReadyError
 from keepfit.ledger import Ledger
+from keepfit.pipeline.set_aside import SetAside
 from keepfit.pipeline.snapshot import Snapshot
 from keepfit.plugins import Access, SourceRequest, use_plugins
 from keepfit.spec import Window
@@ -25,6 +27,7 @@ class IngestRun:
         self._folder = snapshot.folder
         self._dataset = snapshot.the_dataset
         self._access = access
+        self._aside = SetAside(snapshot)
 
     def wait_for(self) -> tuple[str, ...]:
         """Name the inputs that are not published yet for the window and its lookback."""
@@ -85,9 +88,12 @@ class IngestRun:
             )
             if self._dataset.inputs:
                 self._validated(out)
+                if (kept := self._aside.to_publish(out)) != out:
+                    shutil.copyfile(kept, out)
+        held_back = self._aside.held_back if self._dataset.inputs else 0
         return self._done(
             "transform",
-            rows=made.rows,
+            rows=made.rows - held_back,
             outside=made.outside,
             columns=dict(made.columns),
             warnings=list(made.warnings),
@@ -99,6 +105,8 @@ class IngestRun:
         from keepfit.steps.publish import publish
 
         locations, wakes = self._snapshot.locations, self._wakes()
+        # First, so that no row is ever neither published nor on record as set aside.
+        self._aside.publish(self._window(), anew=self._anew)
         published = publish(
             Lake(locations.lake),
             Ledger(locations.ledger_url),
@@ -241,7 +249,7 @@ class IngestRun:
 
         source = self._dataset.source
         if not isinstance(source, DatasetsSource):
-            return [source_view(self._folder.file(EXTRACTED), self._dataset)]
+            return [source_view(self._aside.to_publish(self._folder.file(EXTRACTED)), self._dataset)]
         lake, versions = Lake(self._snapshot.locations.lake), self._folder.read("extract")["inputs"]
         given = (self._snapshot.datasets[name] for name in source.inputs)
         return [input_view(lake, each, versions[each.name], source, window) for each in given]
@@ -255,7 +263,10 @@ class IngestRun:
         from keepfit.steps.validate import refuse_failed, validate
         from keepfit.steps.validation_page import validation_page
 
-        report = validate(file, suite, self._dataset.files["expectations"])
+        with self._folder.scratch("validate") as scratch:
+            judged = self._aside.part(file, suite, self._window(), scratch)
+            found = validate(judged, suite, self._dataset, self._snapshot.project.engine, scratch)
+        report = self._aside.marked(found)
         with self._folder.staged(PAGE) as page:
             page.write_text(validation_page(report, self._dataset.name, self._window().key), encoding="utf-8")
         self._folder.write("validate", report.to_dict())

@@ -65,6 +65,13 @@ class PluginSource(Closed):
 Source = Annotated[FilesSource | SqlSource | DatasetsSource | PluginSource, Field(discriminator="type")]
 
 
+class QuarantineSpec(Closed):
+    """Which bad rows are set aside rather than stopping their window."""
+
+    max_share: Annotated[float, Field(gt=0, lt=1)] = 0.01
+    """The share of a window's rows that may be set aside; if there are more, nothing of it is published."""
+
+
 class DatasetSpec(Closed):
     """One dataset: its source, its checks, and the rows it publishes."""
 
@@ -85,6 +92,8 @@ class DatasetSpec(Closed):
     expectations: Name | None = None
     """A Great Expectations suite under `expectations/`, run on the extracted rows; on the rows to publish
     where a dataset is computed from others."""
+    quarantine: QuarantineSpec | None = None
+    """Set aside the rows that fail a critical expectation on single rows; without it they stop the window."""
     transform: Name | None = None
     """A SELECT under `transforms/`. It reads `source` (the extracted rows) or the inputs by name."""
     feature_views: tuple[str, ...] = ()
@@ -119,6 +128,8 @@ class DatasetSpec(Closed):
     def _consistent(self) -> Self:
         if self.catchup and (self.start is None or self.schedule is None):
             raise ValueError("`catchup` runs every interval since `start`: give `start` and `schedule`")
+        if self.quarantine and self.expectations is None:
+            raise ValueError("`quarantine` sets aside what fails the suite: give `expectations`")
         if isinstance(self.source, DatasetsSource):
             if self.transform is None:
                 raise ValueError("a dataset computed from others needs a `transform`")

@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keepfit.errors import ValidationFailedError
+from keepfit.spec.dataset import DatasetSpec
+from keepfit.spec.project import EngineSpec
 
 if TYPE_CHECKING:
     from keepfit.backends.validation_report import Failure, ValidationReport
@@ -11,15 +13,18 @@ if TYPE_CHECKING:
 _NAMED = 10
 
 
-def validate(file: Path, suite: str, suite_file: str) -> "ValidationReport":
-    """Run a suite's text on a Parquet file.
+def validate(
+    file: Path, suite: str, dataset: DatasetSpec, bounds: EngineSpec, scratch: Path
+) -> "ValidationReport":
+    """Hold a Parquet file against the text of a dataset's suite.
 
     Raises:
         SpecError: The suite names an expectation that does not exist, or gives it wrong arguments.
     """
-    from keepfit.backends.suites import validate_file
+    from keepfit.backends.validation import validate_rows
 
-    return validate_file(file, suite, suite_file)
+    name = dataset.files["expectations"]
+    return validate_rows(file, suite, name, bounds=bounds, scratch=scratch, key=dataset.key)
 
 
 def refuse_failed(report: "ValidationReport", dataset: str, page: Path) -> None:

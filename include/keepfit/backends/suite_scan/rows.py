@@ -1,0 +1,68 @@
+"""The rows a suite is held against: the columns of a Parquet file, a missing value being NULL and not NaN."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Self
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from keepfit.backends.engine import Connection, identifier, literal
+
+Kind = Literal["int", "float", "text", "bool", "zoned time", "plain time", "date", "other"]
+ROWS = "keepfit_rows"
+"""The view that the checks read."""
+NUMBER = "file_row_number"
+"""Its column that numbers the rows of the file."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns of a file, by name."""
+
+    kinds: Mapping[str, Kind]
+    """Those whose name is there once."""
+    listed: tuple[str, ...]
+    """All names in their order, also those that are there twice."""
+
+    @classmethod
+    def of(cls, file: Path) -> Self:
+        """Read a file's schema."""
+        schema = pq.read_schema(file)
+        often = Counter(schema.names)
+        return cls(
+            {each.name: _kind(each.type) for each in schema if often[each.name] == 1}, (*schema.names,)
+        )
+
+    def show(self, connection: Connection, file: Path) -> None:
+        """Create the view of the rows."""
+        shown = ", ".join([*(_shown(name, kind) for name, kind in self.kinds.items()), NUMBER])
+        connection.execute(f"CREATE VIEW {ROWS} AS SELECT {shown} FROM {numbered(file)}")
+
+
+def numbered(file: Path) -> str:
+    """Write the table function that reads a file with the numbers of its rows."""
+    return f"read_parquet([{literal(str(file))}], {NUMBER} = true)"
+
+
+def _shown(name: str, kind: Kind) -> str:
+    column = identifier(name)
+    return f"CASE WHEN isnan({column}) THEN NULL ELSE {column} END AS {column}" if kind == "float" else column
+
+
+def _kind(kind: pa.DataType) -> Kind:
+    if pa.types.is_timestamp(kind):
+        return "zoned time" if kind.tz else "plain time"
+    return _KINDS.get(kind, "other")
+
+
+_KINDS: Mapping[pa.DataType, Kind] = {
+    pa.int64(): "int",
+    pa.float64(): "float",
+    pa.string(): "text",
+    pa.large_string(): "text",
+    pa.bool_(): "bool",
+    pa.date32(): "date",
+}

@@ -1,0 +1,85 @@
+"""Run checks: one SELECT for all of them, then a few examples of the rows that fail."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from keepfit.backends.engine import Connection, identifier, identifiers
+from keepfit.backends.suite_scan.check import Check, Verdict
+from keepfit.backends.suite_scan.compile import columns_named
+from keepfit.backends.suite_scan.rows import ROWS
+from keepfit.backends.wording import EXAMPLES
+
+_LOOKED_AT = 20
+"""How many failing rows are read for examples."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the scan says of a check."""
+
+    check: Check
+    verdict: Verdict
+    examples: tuple[str, ...] = ()
+    """Some of the values that fail."""
+    keys: tuple[str, ...] = ()
+    """The keys of some of the rows that fail."""
+
+
+def run_checks(connection: Connection, checks: Sequence[Check], key: Sequence[str]) -> tuple[Found, ...]:
+    """Look at the view of the rows; `key` names the columns by which a failing row is told."""
+    needed = list(dict.fromkeys(each for check in checks for each in check.needs))
+    values = dict(zip(needed, _values(connection, needed), strict=True))
+    found = []
+    for check in checks:
+        verdict = check.judge([values[each] for each in check.needs])
+        if verdict.met or not verdict.count or check.fails is None:
+            found.append(Found(check, verdict))
+        else:
+            found.append(Found(check, verdict, *_failing(connection, check, key)))
+    return tuple(found)
+
+
+def missing_counts(connection: Connection, columns: Iterable[str]) -> tuple[int, dict[str, int]]:
+    """Count the rows, and the missing values of columns."""
+    names = list(columns)
+    rows, *there = _values(connection, ["count(*)", *(f"count({identifier(name)})" for name in names)])
+    return int(rows), {name: int(rows) - int(count) for name, count in zip(names, there, strict=True)}
+
+
+def _values(connection: Connection, expressions: Sequence[str]) -> Sequence[Any]:
+    if not expressions:
+        return ()
+    return connection.execute(f"SELECT {', '.join(expressions)} FROM {ROWS}").fetchone() or ()
+
+
+def _failing(
+    connection: Connection, check: Check, key: Sequence[str]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return examples of the values that fail, and of the keys."""
+    columns = columns_named(check.entry)
+    needed = list(dict.fromkeys((*columns, *key)))
+    # A condition on a window of rows is no WHERE.
+    query = f"SELECT {identifiers(needed)} FROM {ROWS} QUALIFY {check.fails} LIMIT {_LOOKED_AT}"
+    if " OVER " not in str(check.fails):
+        query = query.replace(" QUALIFY ", " WHERE ", 1)
+    rows = [dict(zip(needed, row, strict=True)) for row in _as_text(connection, query, needed)]
+    values = (_told(row, columns) for row in rows)
+    keys = (_told(row, key) for row in rows)
+    return _first(values), _first(keys) if key else ()
+
+
+def _as_text(connection: Connection, query: str, columns: Sequence[str]) -> list[tuple[Any, ...]]:
+    # As text, since the engine's Python binding needs a further package to hand over times.
+    shown = ", ".join(f"{identifier(name)}::VARCHAR" for name in columns)
+    return connection.execute(f"SELECT {shown} FROM ({query})").fetchall()
+
+
+def _told(row: dict[str, str | None], columns: Sequence[str]) -> str | None:
+    if len(columns) == 1:
+        return row[columns[0]]
+    return str({name: row[name] for name in columns})
+
+
+def _first(values: Iterable[str | None]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(value for value in values if value is not None))[:EXAMPLES]

@@ -1,0 +1,53 @@
+"""`keepfit quarantine`: list the rows that were set aside, release them or drop them."""
+
+import getpass
+from typing import Annotated
+
+import typer
+
+from keepfit.cli.jobs import Job, do
+from keepfit.cli.project import Root, open_project, open_stores
+from keepfit.cli.run import End, Start
+from keepfit.cli.table import table
+from keepfit.spec import Window
+
+_SHOWN = 50
+
+Dataset = Annotated[str, typer.Argument(help="A dataset.")]
+Release = Annotated[bool, typer.Option("--release", help="Publish rows after all, in their window.")]
+Drop = Annotated[bool, typer.Option("--drop", help="Leave rows out for good.")]
+Key = Annotated[
+    list[str] | None, typer.Option("--key", help="A row's key as listed. All not ruled on, if none is given.")
+]
+
+
+def quarantine(  # noqa: PLR0917, each parameter is an option of the command
+    dataset: Dataset,
+    release: Release = False,
+    drop: Drop = False,
+    start: Start = None,
+    end: End = None,
+    key: Key = None,
+    root: Root = None,
+) -> None:
+    """List a dataset's rows in quarantine, or release or drop those of a window."""
+    if release and drop:
+        raise typer.BadParameter("--release and --drop are given. Give one of them.")
+    if (start is None) != (end is None) or ((release or drop) and start is None):
+        raise typer.BadParameter("--from and --to name the window together. Give both.")
+    project = open_project(root)
+    name = project.dataset(dataset).name
+    window = Window.parse(start, end) if start and end else None
+    with open_stores(project) as locations:
+        if release or drop:
+            action = "release" if release else "drop"
+            settings = {"action": action, "keys": ",".join(key or ()) or None, "who": getpass.getuser()}
+            do(project, Job.of(project, "quarantine", name, window, settings))
+            return
+        from keepfit.pipeline.ruling import held_rows
+
+        held = held_rows(project.dataset(name), locations, window)
+    rows = [(each.key, each.state, each.window, each.reasons) for each in held[:_SHOWN]]
+    typer.echo(table(("KEY", "STATE", "WINDOW", "REASONS"), rows))
+    if len(held) > _SHOWN:
+        typer.echo(f"and {len(held) - _SHOWN:,} more", err=True)

@@ -1,0 +1,283 @@
+"""Bad rows are set aside with their reasons, and released or dropped by a person."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from keepfit.backends.lake import Lake
+from keepfit.errors import ConfError, ValidationFailedError
+from keepfit.ledger import Ledger, migrate
+from keepfit.pipeline.ingest import IngestRun
+from keepfit.pipeline.ruling import QuarantineRun, held_rows
+from keepfit.pipeline.snapshot import take_snapshot
+from keepfit.plugins import Access
+from keepfit.spec import Window, check_project, load_project
+
+NOWHERE = Access(url=lambda name: name, storage=lambda _: {})
+FIRST, SECOND = Window.parse("2013-01-01", "2013-01-02"), Window.parse("2013-01-02", "2013-01-03")
+FILES = {
+    "keepfit.yaml": "project: p\ndatabase: sqlite\nengine: {memory_limit: 256MB, threads: 1}\n",
+    "datasets/trips.yaml": """
+name: trips
+source: {type: files, path: "data/trips*.csv"}
+columns: {key: string, seen: timestamp, size: int64, weight: float64}
+key: [key]
+event_time: seen
+expectations: trips
+quarantine: {max_share: 0.5}
+transform: trips
+""",
+    "transforms/trips.sql": "SELECT key, seen, size * 10 AS size FROM source",
+    "expectations/trips.yaml": """
+name: trips
+expectations:
+- {type: expect_column_values_to_be_between, kwargs: {column: size, min_value: 0}}
+- {type: expect_column_values_to_not_be_null, kwargs: {column: weight}}
+- {type: expect_column_values_to_be_unique, kwargs: {column: key}}
+- {type: expect_column_mean_to_be_between, kwargs: {column: size, min_value: 0}}
+- {type: expect_column_values_to_be_between, kwargs: {column: size, max_value: 100}, severity: warning}
+""",
+    "datasets/totals.yaml": """
+name: totals
+source: {type: datasets, inputs: [trips]}
+key: [key]
+event_time: seen
+transform: totals
+expectations: totals
+quarantine: {max_share: 0.5}
+""",
+    "transforms/totals.sql": "SELECT key, seen, size AS total FROM trips",
+    "expectations/totals.yaml": """
+name: totals
+expectations:
+- {type: expect_column_values_to_be_between, kwargs: {column: total, max_value: 15}}
+""",
+}
+HEAD = "key,seen,size,weight\n"
+GOOD = "a,2013-01-01 01:00:00,1,1.5\nb,2013-01-01 02:00:00,2,1.5\nc,2013-01-02 03:00:00,3,1.5\n"
+BAD = "bad,2013-01-01 04:00:00,-5000,\n"
+STEPS = ("extract", "check_schema", "validate", "transform", "publish")
+REASONS = "size: expect_column_values_to_be_between; weight: expect_column_values_to_not_be_null"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    for name, text in FILES.items():
+        write(tmp_path, f"feature_repo/{name}", text)
+    write(tmp_path, "data/trips.csv", HEAD + GOOD + BAD)
+    migrate(load_project(tmp_path).locations.ledger_url)
+    return tmp_path
+
+
+def write(root: Path, name: str, text: str) -> None:
+    (root / name).parent.mkdir(parents=True, exist_ok=True)
+    (root / name).write_text(text)
+
+
+def ingest(root: Path, run_id: str = "r", window: Window = FIRST, dataset: str = "trips") -> dict[str, Any]:
+    snapshot = take_snapshot(
+        load_project(root), f"{dataset}__ingest", f"{run_id}-{window.key}", dataset=dataset, window=window
+    )
+    run = IngestRun(snapshot, NOWHERE)
+    return {step: getattr(run, step)() for step in STEPS}
+
+
+def rule(
+    root: Path, run_id: str, action: str, keys: str | None = None, window: Window = FIRST
+) -> dict[str, Any]:
+    settings = {"action": action, "keys": keys, "who": "me"}
+    snapshot = take_snapshot(
+        load_project(root), "trips__quarantine", run_id, dataset="trips", window=window, settings=settings
+    )
+    done = QuarantineRun(snapshot).rule()
+    if done["again"]:
+        run = IngestRun(snapshot, NOWHERE)
+        for step in STEPS:
+            getattr(run, step)()
+    return done
+
+
+def sizes(root: Path, table: str = "trips", column: str = "size") -> dict[str, int]:
+    rows = Lake(load_project(root).locations.lake).dataset(table).to_table().to_pylist()
+    return {row["key"]: row[column] for row in rows}
+
+
+def states(root: Path, window: Window | None = None, dataset: str = "trips") -> dict[str, str]:
+    project = load_project(root)
+    held = held_rows(project.dataset(dataset), project.locations, window)
+    return {each.key: each.state for each in held}
+
+
+def test_a_bad_row_is_set_aside_with_its_reasons_and_the_others_go_on(root: Path) -> None:
+    done = ingest(root)
+    assert sizes(root) == {"a": 10, "b": 20}
+    (row,) = Lake(load_project(root).locations.lake).dataset("quarantine__trips").to_table().to_pylist()
+    assert (row["key"], row["size"], row["weight"]) == ("bad", -5000, None)
+    assert (row["quarantine_key"], row["quarantine_window"]) == ("bad", FIRST.key)
+    assert (row["quarantine_reasons"], row["quarantine_run_id"]) == (REASONS, f"r-{FIRST.key}")
+    assert done["validate"]["worst"] == "warning"
+    assert done["validate"]["failures"][0]["message"] == (
+        "1 of 3 rows (33.3%) are set aside, 0 released, 0 dropped: "
+        "size: expect_column_values_to_be_between (1); weight: expect_column_values_to_not_be_null (1)"
+    )
+
+
+def test_more_bad_rows_than_the_limit_stop_the_window_and_publish_nothing(root: Path) -> None:
+    more = BAD.replace("bad", "worse") + BAD.replace("bad", "worst")
+    write(root, "data/trips.csv", HEAD + GOOD + BAD + more)
+    with pytest.raises(ValidationFailedError, match=r"3 of 5 rows \(60\.0%\) fail, more than 50\.0%"):
+        ingest(root)
+    lake = Lake(load_project(root).locations.lake)
+    assert not lake.exists("trips")
+    assert not lake.exists("quarantine__trips")
+
+
+def test_what_fails_as_a_whole_still_stops_the_window(root: Path) -> None:
+    count = "- {type: expect_table_row_count_to_be_between, kwargs: {min_value: 3}}"
+    suite = FILES["expectations/trips.yaml"] + count
+    write(root, "feature_repo/expectations/trips.yaml", suite)
+    with pytest.raises(ValidationFailedError, match="expect_table_row_count_to_be_between: observed 2"):
+        ingest(root)
+
+
+def test_released_rows_are_published_in_their_window_once_however_often(root: Path) -> None:
+    ingest(root)
+    assert rule(root, "one", "release") == {"ruling": "released", "rows": 1, "again": True}
+    version = Lake(load_project(root).locations.lake).version("trips")
+    assert sizes(root) == {"a": 10, "b": 20, "bad": -50000}
+    assert states(root) == {"bad": "released"}
+    assert rule(root, "two", "release") == {"ruling": "released", "rows": 0, "again": True}
+    assert Lake(load_project(root).locations.lake).version("trips") == version
+    (ruling,) = Ledger(load_project(root).locations.ledger_url).rulings("trips")
+    assert (ruling.row_key, ruling.ruling, ruling.who, ruling.run_id) == ("bad", "released", "me", "one")
+
+
+def test_a_release_killed_after_its_ruling_is_done_again_with_the_same_result(
+    root: Path,
+) -> None:
+    ingest(root)
+    settings = {"action": "release", "keys": None, "who": "me"}
+    snapshot = take_snapshot(
+        load_project(root), "trips__quarantine", "killed", dataset="trips", window=FIRST, settings=settings
+    )
+    code = (
+        "import os, sys; from pathlib import Path; from keepfit.pipeline.ruling import QuarantineRun;"
+        "from keepfit.pipeline.snapshot import open_snapshot;"
+        f"QuarantineRun(open_snapshot(Path(sys.argv[1]))).rule(); os.kill(os.getpid(), {int(signal.SIGKILL)})"
+    )
+    died = subprocess.run(
+        [sys.executable, "-c", code, str(snapshot.folder.path)], env=dict(os.environ), check=False
+    )
+    assert died.returncode == -signal.SIGKILL
+    assert sizes(root) == {"a": 10, "b": 20}
+    assert rule(root, "killed", "release")["again"]
+    assert sizes(root) == {"a": 10, "b": 20, "bad": -50000}
+
+
+def test_an_ingest_of_the_window_replaces_what_is_in_quarantine_but_keeps_to_rulings(root: Path) -> None:
+    write(root, "data/trips.csv", HEAD + GOOD + BAD)
+    ingest(root)
+    rule(root, "release", "release")
+    other = BAD.replace("bad", "other")
+    more = GOOD.replace("01 01:", "01 05:").replace("a,", "d,").replace("b,", "e,").replace("c,", "f,")
+    write(root, "data/trips.csv", HEAD + GOOD + more + BAD + other)
+    ingest(root, "again")
+    assert states(root) == {"bad": "released", "other": "pending"}
+    assert "bad" in sizes(root)
+    write(root, "data/trips.csv", HEAD + GOOD + BAD.replace("-5000,", "-4000,"))
+    ingest(root, "changed")
+    assert states(root) == {"bad": "pending"}, "a row of other values is another row"
+    write(root, "data/trips.csv", HEAD + GOOD)
+    ingest(root, "clean")
+    assert states(root) == {}
+
+
+def test_windows_do_not_touch_each_other(root: Path) -> None:
+    write(root, "data/trips.csv", HEAD + GOOD + BAD + "late,2013-01-02 05:00:00,-1,1.5\n")
+    ingest(root)
+    ingest(root, window=SECOND)
+    assert states(root) == {"bad": "pending", "late": "pending"}
+    assert states(root, SECOND) == {"late": "pending"}
+    rule(root, "drop", "drop", window=SECOND)
+    assert states(root) == {"bad": "pending", "late": "dropped"}
+
+
+def test_a_dropped_row_stays_out_and_may_be_released_by_its_key(root: Path) -> None:
+    ingest(root)
+    assert rule(root, "drop", "drop") == {"ruling": "dropped", "rows": 1, "again": False}
+    ingest(root, "again")
+    assert sizes(root) == {"a": 10, "b": 20}
+    assert rule(root, "release", "release")["rows"] == 0, "without its key only what no one ruled on is meant"
+    assert rule(root, "by key", "release", "bad")["rows"] == 1
+    assert "bad" in sizes(root)
+    assert rule(root, "no", "drop", "bad") == {"ruling": "dropped", "rows": 1, "again": True}
+    assert "bad" not in sizes(root)
+
+
+def test_an_unknown_key_or_action_is_refused(root: Path) -> None:
+    ingest(root)
+    with pytest.raises(ConfError, match=r"No row of trips with the key bat is in quarantine in "):
+        rule(root, "x", "release", "bat")
+    with pytest.raises(ConfError, match=r"action is 'free'\. Give one of: release, drop\."):
+        rule(root, "y", "free")
+
+
+def test_rows_that_are_there_twice_are_both_set_aside(root: Path) -> None:
+    write(
+        root,
+        "data/trips.csv",
+        HEAD + GOOD + GOOD.splitlines(keepends=True)[1] + GOOD.replace("-01 0", "-01 1"),
+    )
+    write(root, "data/trips.csv", HEAD + GOOD + GOOD.splitlines()[1].replace(",2,", ",7,") + "\n")
+    write(
+        root, "data/trips2.csv", HEAD + "".join(f"k{each},2013-01-01 03:00:00,1,1.5\n" for each in range(9))
+    )
+    ingest(root)
+    assert "b" not in sizes(root)
+    assert len(held_rows(load_project(root).dataset("trips"), load_project(root).locations)) == 2
+
+
+def test_a_computed_dataset_sets_rows_aside_and_releases_none_of_its_inputs(root: Path) -> None:
+    write(root, "data/trips.csv", HEAD + GOOD)
+    ingest(root)
+    done = ingest(root, dataset="totals")
+    assert (done["transform"]["rows"], done["publish"]["rows"]) == (1, 1)
+    assert sizes(root, "totals", "total") == {"a": 10}
+    assert states(root, dataset="totals") == {"b": "pending"}
+
+
+def test_every_result_stays_small_and_plain_json(root: Path) -> None:
+    assert all(len(json.dumps(result)) < 10_000 for result in ingest(root).values())
+
+
+def test_quarantine_needs_a_suite(root: Path) -> None:
+    spec = FILES["datasets/trips.yaml"].replace("expectations: trips\n", "")
+    write(root, "feature_repo/datasets/trips.yaml", spec)
+    assert "`quarantine` sets aside what fails the suite: give `expectations`" in "".join(
+        map(str, check_project(root))
+    )
+
+
+def keepfit(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "keepfit", "quarantine", "trips", *arguments, "--root", str(root)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.slow
+def test_the_command_lists_and_releases(root: Path) -> None:
+    store = Path(__file__).parents[2] / "feature_repo" / "feature_store.yaml"
+    write(root, "feature_repo/feature_store.yaml", store.read_text())
+    ingest(root)
+    listed = keepfit(root)
+    assert listed.stdout.splitlines()[-1].split() == ["bad", "pending", FIRST.key, *REASONS.split()], listed
+    window = ("--from", "2013-01-01", "--to", "2013-01-02")
+    done = keepfit(root, "--release", "--key", "bad", *window)
+    assert done.returncode == 0, done.stderr
+    assert "bad" in sizes(root)
+    assert "--from and --to name the window together" in keepfit(root, "--release").stderr
