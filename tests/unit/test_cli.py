@@ -116,7 +116,7 @@ def test_check_tells_all_problems_with_their_lines_and_ends_with_1(shop: Path) -
     edit(shop, "datasets/orders.yaml", "price: float64", "price: money")
     checked = keepfit("check", "--root", shop)
     assert checked.exit_code == 1
-    assert "models/returns.yaml: featuers: unknown field. Did you mean 'features'? (line 7)" in checked.stdout
+    assert "models/returns.yaml: featuers: unknown field. Did you mean 'features'? (line 8)" in checked.stdout
     assert "datasets/orders.yaml: columns.price: needs one of string, int64" in checked.stdout
     assert checked.stderr == f"3 problems in {shop}\n"
 
