@@ -172,7 +172,7 @@ def test_check_knows_the_expectations_of_great_expectations(shop: Path) -> None:
     first, second = checked.stdout.splitlines()
     assert first == (
         "expectations/orders.yaml: expectations[0]: no expectation is named "
-        "'expect_column_values_to_be_uniqe'. Did you mean 'expect_column_values_to_be_unique'?"
+        "'expect_column_values_to_be_uniqe'. Did you mean 'expect_column_values_to_be_unique'? (line 4)"
     )
     assert second.startswith(
         "expectations/orders.yaml: expectations[2]: expect_column_values_to_be_between does not take"
