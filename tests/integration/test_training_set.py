@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pytest
 
+from keepfit.cli.feature_check import feature_problems
 from keepfit.errors import ConfError, NotReadyError, TrainingError
 from keepfit.steps.training_set import TrainingSet, build_training_set
 
@@ -187,10 +188,98 @@ def test_a_single_class_is_refused(open_shop: "Shop") -> None:
 
 def test_a_label_that_is_a_feature_is_refused(open_shop: "Shop") -> None:
     open_shop.edit("models/returns_soon.yaml", "column: returned,", "column: spend, dataset: null,")
-    with pytest.raises(
-        TrainingError, match="The label 'spend' of 'returns_soon' is a feature of the service"
-    ):
+    with pytest.raises(TrainingError) as refused:
         build_unchecked(open_shop)
+    assert str(refused.value) == (
+        "models/returns_soon.yaml: label.column: 'spend' is also a feature of 'shopper', which would give "
+        "the answer away. Take it out of the service."
+    )
+
+
+ENDINGS = """
+placed = Entity(name="placed", join_keys=["order_id"], value_type=ValueType.INT64)
+endings = FeatureView(
+    name="endings",
+    entities=[placed],
+    schema=[Field(name=name, dtype=Float64) for name in (FIELDS)],
+    source=SOURCE,
+)
+
+
+@on_demand_feature_view(sources=[endings], schema=[Field(name="hidden", dtype=Float64)])
+def hidden(inputs: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame({"hidden": inputs.iloc[:, -1]})
+
+
+shopper = FeatureService(name="shopper", features=[habits, ENDING])
+"""
+SHOPPER = 'shopper = FeatureService(name="shopper", features=[habits, basket])'
+
+
+def refused(shop: "Shop") -> list[str]:
+    """Return what `keepfit check` and a training say of the features; they say the same."""
+    told = [str(problem) for problem in feature_problems(shop.project)]
+    if told:
+        with pytest.raises(TrainingError) as error:
+            build(shop)
+        assert str(error.value).splitlines() == told
+    return told
+
+
+def with_endings(shop: "Shop", source: str, *fields: str, ending: str = "endings") -> None:
+    text = ENDINGS.replace("FIELDS", f"{', '.join(map(repr, fields))},")
+    text = text.replace("SOURCE", source).replace("ENDING", ending)
+    shop.edit("features.py", SHOPPER, text.replace("published(", "renamed("))
+    file = shop.root / "feature_repo/features.py"
+    file.write_text(f"{file.read_text()}".replace("buyer = ", f"{RENAMED}\nbuyer = ", 1))
+
+
+RENAMED = """
+def renamed(dataset, **names):
+    source = published(dataset)
+    source.field_mapping = {column: feature for feature, column in names.items()}
+    return source
+"""
+
+
+@pytest.mark.parametrize("ending", ["endings", "hidden"])
+def test_the_label_under_another_name_is_refused(open_shop: "Shop", ending: str) -> None:
+    with_endings(
+        open_shop, 'published("orders", size="amount", end="returned")', "size", "end", ending=ending
+    )
+    assert refused(open_shop) == [
+        "models/returns_soon.yaml: label.column: 'returned' of 'orders' is in the view 'endings' as 'end', "
+        "which would give the answer away. Take it out of the view. What is known of earlier labels belongs "
+        "in a dataset computed from this one, with the event time at which they are known."
+    ]
+
+
+def test_the_label_of_another_dataset_is_refused_under_another_name(open_shop: "Shop") -> None:
+    label = "label: {column: came_back, dataset: returns, delay: 3d}"
+    open_shop.edit("models/returns_soon.yaml", "label: {column: returned, delay: 3d}", label)
+    with_endings(open_shop, 'published("returns", end="came_back")', "end")
+    (told,) = refused(open_shop)
+    assert "label.column: 'came_back' of 'returns' is in the view 'endings' as 'end'" in told
+
+
+def test_a_view_on_the_rows_own_dataset_holds_only_what_the_model_says_is_known(open_shop: "Shop") -> None:
+    with_endings(open_shop, 'published("orders", size="amount", known="paid")', "size", "known")
+    orders_file = "datasets/orders.yaml"
+    open_shop.edit(orders_file, "returned: int64", "returned: int64, paid: float64")
+    open_shop.publish("orders", paid_orders(open_shop))
+    assert refused(open_shop) == [
+        "models/returns_soon.yaml: entities.known: lacks 'paid', which the view 'endings' reads from "
+        "'orders', the rows' own dataset. If it is known when the prediction is asked for, add it; if it is "
+        "known later, take it out of the view: it would tell how the row ends."
+    ]
+    open_shop.edit("models/returns_soon.yaml", "amount]}", "amount], known: [paid]}")
+    assert refused(open_shop) == []
+    assert "known" in build(open_shop).features
+
+
+def paid_orders(shop: "Shop") -> pd.DataFrame:
+    frame = pd.read_parquet(shop.root / "orders.parquet")
+    return frame.assign(paid=1.0).astype({"returned": "Int64"})
 
 
 def build_unchecked(shop: "Shop") -> TrainingSet:

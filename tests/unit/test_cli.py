@@ -118,7 +118,7 @@ def test_check_tells_all_problems_with_their_lines_and_ends_with_1(shop: Path) -
     edit(shop, "datasets/orders.yaml", "price: float64", "price: money")
     checked = keepfit("check", "--root", shop)
     assert checked.exit_code == 1
-    assert "models/returns.yaml: featuers: unknown field. Did you mean 'features'? (line 7)" in checked.stdout
+    assert "models/returns.yaml: featuers: unknown field. Did you mean 'features'? (line 8)" in checked.stdout
     assert "datasets/orders.yaml: columns.price: needs one of string, int64" in checked.stdout
     assert checked.stderr == f"3 problems in {shop}\n"
 
@@ -174,7 +174,7 @@ def test_check_knows_the_expectations_of_great_expectations(shop: Path) -> None:
     first, second = checked.stdout.splitlines()
     assert first == (
         "expectations/orders.yaml: expectations[0]: no expectation is named "
-        "'expect_column_values_to_be_uniqe'. Did you mean 'expect_column_values_to_be_unique'?"
+        "'expect_column_values_to_be_uniqe'. Did you mean 'expect_column_values_to_be_unique'? (line 4)"
     )
     assert second.startswith(
         "expectations/orders.yaml: expectations[2]: expect_column_values_to_be_between does not take"

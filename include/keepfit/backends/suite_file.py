@@ -12,6 +12,8 @@ from keepfit.spec.problem import did_you_mean
 
 _SUITE_FIELDS = ("name", "expectations", "meta", "id", "notes")
 _FIELDS = ("type", "kwargs", "severity", "meta", "id", "notes", "description", "rendered_content")
+_COLUMN = ("column", "column_A", "column_B")
+_COLUMNS = ("column_list", "column_set")
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,19 @@ class Entry:
     kwargs: Mapping[str, Any]
     severity: Severity = "critical"
     meta: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def columns(self) -> tuple[tuple[str, str], ...]:
+        """Name the columns without which it fails, each with its place in the file."""
+        place = f"{self.place}.kwargs"
+        single = [(f"{place}.{name}", self.kwargs.get(name)) for name in _COLUMN]
+        listed = [
+            (f"{place}.{name}[{index}]", column)
+            for name in _COLUMNS
+            if isinstance(self.kwargs.get(name), list | tuple)
+            for index, column in enumerate(self.kwargs[name])
+        ]
+        return tuple((where, column) for where, column in (*single, *listed) if isinstance(column, str))
 
 
 def parse_suite(text: str, file: str) -> tuple[str, tuple[Entry, ...]]:

@@ -42,12 +42,17 @@ def find_problems(root: Path, *, features: bool) -> Iterator[Problem]:
 
 
 def _references(project: Project, *, features: bool) -> Iterator[Problem]:
-    from keepfit.cli.references import plugin_problems, suite_problems, text_problems
+    from keepfit.cli.references import plugin_problems, text_problems
+    from keepfit.cli.suite_check import suite_problems
+    from keepfit.cli.transform_check import Compiled, computed_column_problems
 
     use_plugins(project.root)
     yield from plugin_problems(project)
     yield from text_problems(project)
-    yield from suite_problems(project)
+    compiled = Compiled(project)
+    yield from compiled.problems
+    yield from computed_column_problems(project, compiled)
+    yield from suite_problems(project, compiled)
     if features:
         from keepfit.cli.feature_check import feature_problems
 

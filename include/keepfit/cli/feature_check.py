@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from keepfit.errors import FeatureStoreError
 from keepfit.spec import DatasetSpec, Locations, ModelSpec, Problem, Project
 from keepfit.spec.problem import did_you_mean
+from keepfit.steps.leaks import leaks
 
 if TYPE_CHECKING:
     from keepfit.backends.feature_store import FeatureStore, ServiceDescription
@@ -58,16 +59,12 @@ def _model_problems(model: ModelSpec, store: "FeatureStore", rows: DatasetSpec |
     except FeatureStoreError as error:
         yield Problem(file, "features", str(error))
         return
-    if model.label.column in service.feature_names:
-        message = (
-            f"{model.label.column!r} is also a feature of {service.name!r}, which would give the answer away."
-        )
-        yield Problem(file, "label.column", message)
     for column in model.monitor.drift.columns if model.monitor.drift else ():
         if column not in service.feature_names:
             near = did_you_mean(column, service.feature_names)
             yield Problem(file, "monitor.drift.columns", f"{service.name!r} has no feature {column!r}.{near}")
     if rows:
+        yield from leaks(model, service, rows)
         yield from _missing_columns(file, model, service, rows)
 
 

@@ -1,12 +1,12 @@
-"""Do the plugins and expectations exist that the specs name?"""
+"""Do the plugins exist that the specs name, and can the files be read?"""
 
 from collections.abc import Iterator
 
-from keepfit.errors import SpecError, UnknownPluginError
+from keepfit.errors import UnknownPluginError
 from keepfit.plugins import Group, find
 from keepfit.spec import DatasetSpec, ModelSpec, Problem, Project
 from keepfit.spec.dataset import PluginSource
-from keepfit.spec.text_file import read_text, text_problem
+from keepfit.spec.text_file import text_problem
 
 
 def plugin_problems(project: Project) -> Iterator[Problem]:
@@ -45,20 +45,6 @@ def text_problems(project: Project) -> Iterator[Problem]:
         message = text_problem(project.repo / file)
         if message and not any(problem.message.startswith(file) for problem in project.problems):
             yield Problem(file, "", message)
-
-
-def suite_problems(project: Project) -> Iterator[Problem]:
-    """Read every suite as Great Expectations will; importing it takes seconds, so only where there is one."""
-    for file in _files(project):
-        if file.startswith("expectations/") and not text_problem(project.repo / file):
-            from keepfit.backends.suites import read_suite
-
-            try:
-                read_suite(read_text(project.repo, file), file)
-            except SpecError as error:
-                for line in str(error).splitlines():
-                    place, _, message = line.removeprefix(f"{file}: ").partition(": ")
-                    yield Problem(file, place, message)
 
 
 def _files(project: Project) -> list[str]:

@@ -80,8 +80,9 @@ def _model_problems(
             yield _of(model, field, _no_dataset(name, known))
     rows, truth = datasets.get(model.entities.dataset), datasets.get(model.label_dataset)
     if rows:
-        for index, column in enumerate(model.entities.columns):
-            yield from _column_problems(model, f"entities.columns[{index}]", column, rows)
+        for field in ("columns", "known"):
+            for index, column in enumerate(getattr(model.entities, field)):
+                yield from _column_problems(model, f"entities.{field}[{index}]", column, rows)
     if truth:
         yield from _column_problems(model, "label.column", model.label.column, truth)
     if rows and truth and set(rows.key) != set(truth.key):

@@ -21,6 +21,9 @@ class EntitiesSpec(Closed):
     columns: tuple[Column, ...] = ()
     """Columns of the dataset known at prediction time that the feature service needs:
     join keys of its feature views and inputs of its on-demand views."""
+    known: tuple[Column, ...] = ()
+    """More columns of the dataset known at prediction time: feature views that read this same dataset may
+    hold these, and no other."""
 
 
 class LabelSpec(Closed):
@@ -249,11 +252,12 @@ class ModelSpec(Closed):
 
     @model_validator(mode="after")
     def _label_is_not_asked_for(self) -> Self:
-        if self.label.column in self.entities.columns:
-            raise ValueError(
-                f"the label {self.label.column!r} is among `entities.columns`: "
-                "it is not known at prediction time. Take it out"
-            )
+        for field in ("columns", "known"):
+            if self.label.column in getattr(self.entities, field):
+                raise ValueError(
+                    f"the label {self.label.column!r} is among `entities.{field}`: "
+                    "it is not known at prediction time. Take it out"
+                )
         return self
 
     @property

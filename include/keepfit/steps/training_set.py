@@ -11,7 +11,9 @@ from keepfit.backends.lake import Lake
 from keepfit.errors import TrainingError
 from keepfit.spec import DatasetSpec, ModelSpec
 from keepfit.spec.fields import duration_text
+from keepfit.spec.load import problems_text
 from keepfit.spec.project import EngineSpec
+from keepfit.steps.leaks import leaks
 from keepfit.steps.rows_digest import RowsDigest
 from keepfit.steps.training_file import TrainingFile
 from keepfit.steps.training_rows import EVENT_TIME, LABEL, Found, TrainingRows
@@ -108,7 +110,8 @@ def build_training_set(
     registry_digest = store.register()
     service = store.service(spec.features)
     key = datasets[spec.entities.dataset].key
-    _refuse_names(spec, service, key)
+    _refuse_leaks(spec, service, datasets[spec.entities.dataset])
+    _refuse_names(service, key)
     used = dict.fromkeys([spec.entities.dataset, spec.label_dataset, *service.datasets])
     given = versions or {}
     versions = {name: given[name] if name in given else lake.version(name) for name in used}
@@ -141,13 +144,13 @@ def build_training_set(
     )
 
 
-def _refuse_names(spec: ModelSpec, service: "ServiceDescription", key: tuple[str, ...]) -> None:
-    """Refuse a service that gives the label away, or columns that would share a name in the file."""
-    if spec.label.column in service.feature_names:
-        raise TrainingError(
-            f"The label {spec.label.column!r} of {spec.name!r} is a feature of the service {service.name!r}: "
-            "it is not known at prediction time. Take it out of the service."
-        )
+def _refuse_leaks(spec: ModelSpec, service: "ServiceDescription", rows: DatasetSpec) -> None:
+    if found := tuple(leaks(spec, service, rows)):
+        raise TrainingError(problems_text(found))
+
+
+def _refuse_names(service: "ServiceDescription", key: tuple[str, ...]) -> None:
+    """Refuse columns that would share a name in the file, or that no learner takes."""
     if clash := sorted({*key, EVENT_TIME, LABEL} & set(service.feature_names)):
         raise TrainingError(
             f"The service {service.name!r} has a feature named {', '.join(map(repr, clash))}, which is also "

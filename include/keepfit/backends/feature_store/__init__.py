@@ -11,13 +11,14 @@ with warnings.catch_warnings():
     import feast.feature_store  # noqa: F401
 
 from keepfit.backends.feature_store.definitions import RestoredStore, definitions_digest, read_definitions
-from keepfit.backends.feature_store.description import FeatureField, ServiceDescription
+from keepfit.backends.feature_store.description import FeatureField, ReadColumn, ServiceDescription
 from keepfit.backends.feature_store.published import published
 from keepfit.backends.feature_store.store import FeatureStore
 
 __all__ = [
     "FeatureField",
     "FeatureStore",
+    "ReadColumn",
     "RestoredStore",
     "ServiceDescription",
     "definitions_digest",

@@ -40,6 +40,16 @@ class FeatureField:
 
 
 @dataclass(frozen=True)
+class ReadColumn:
+    """A published column that a service reads, be it for a feature or for an on-demand view."""
+
+    view: str
+    feature: str
+    dataset: str
+    column: str
+
+
+@dataclass(frozen=True)
 class ServiceDescription:
     """What a feature service offers, and what a row must bring to be given it."""
 
@@ -50,6 +60,8 @@ class ServiceDescription:
     """Inputs of on-demand views that no feature view holds."""
     datasets: tuple[str, ...]
     """The published datasets its views read."""
+    reads: tuple[ReadColumn, ...]
+    """What it reads of them, by the columns' own names."""
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -91,15 +103,20 @@ def describe(feast: Feast, name: str) -> ServiceDescription:
     """Describe a registered feature service."""
     service = find_service(feast, name)
     joined: dict[str, FeatureViewProjection] = {}
+    whole: list[FeatureViewProjection] = []
     requested: dict[str, None] = {}
     for projection in service.feature_view_projections:
         view = feast.registry.get_any_feature_view(projection.name, feast.project, allow_cache=True)
         if isinstance(view, OnDemandFeatureView):
-            joined |= {source.name: source for source in view.source_feature_view_projections.values()}
+            sources = view.source_feature_view_projections.values()
+            joined |= {source.name: source for source in sources}
+            whole += sources
             requested |= dict.fromkeys(view.get_request_data_schema())
         else:
             joined[projection.name_to_use()] = projection
+            whole.append(projection)
     keys = dict.fromkeys(key for projection in joined.values() for key in _join_keys(feast, projection))
+    reads = dict.fromkeys(each for projection in whole for each in _reads(feast, projection))
     tables = dict.fromkeys(_table(feast, projection) for projection in joined.values())
     return ServiceDescription(
         name=name,
@@ -107,6 +124,7 @@ def describe(feast: Feast, name: str) -> ServiceDescription:
         join_keys=tuple(keys),
         request_columns=tuple(requested),
         datasets=tuple(table for table in tables if table is not None),
+        reads=tuple(reads),
     )
 
 
@@ -120,6 +138,15 @@ def _fields(service: FeatureService) -> Iterator[FeatureField]:
                     f"which no model here can use. Use one of {', '.join(_DTYPES)}."
                 )
             yield FeatureField(field.name, dtype, projection.name)
+
+
+def _reads(feast: Feast, projection: FeatureViewProjection) -> Iterator[ReadColumn]:
+    source = feast.get_feature_view(projection.name).batch_source
+    if (table := table_of(source)) is None:
+        return
+    columns = {feature: column for column, feature in source.field_mapping.items()}
+    for field in projection.features:
+        yield ReadColumn(projection.name, field.name, table.name, columns.get(field.name, field.name))
 
 
 def _join_keys(feast: Feast, projection: FeatureViewProjection) -> Iterator[str]:

@@ -10,13 +10,13 @@ import pyarrow as pa
 from keepfit.backends.engine import Connection, EngineError, columns_of, first_line, identifier, literal
 from keepfit.backends.sources.casts import STOP, cast, inside
 from keepfit.errors import SchemaError, SourceError
-from keepfit.spec.dataset import DatasetSpec, LogicalType
+from keepfit.spec.dataset import DatasetSpec
 from keepfit.spec.problem import did_you_mean
 from keepfit.spec.window import Window
 
 SOURCE_COLUMNS = "keepfit.source_columns"
 """The key of the Parquet metadata under which a file says what its source has."""
-_ARROW: dict[LogicalType, pa.DataType] = {
+_ARROW: dict[str, pa.DataType] = {
     "string": pa.string(),
     "int64": pa.int64(),
     "float64": pa.float64(),
@@ -59,8 +59,12 @@ def conforming(relation: str, found: Mapping[str, str], dataset: DatasetSpec, wi
 
 def declared(dataset: DatasetSpec, found: Iterable[str]) -> pa.Schema:
     """Return the schema of a dataset's extracted rows, with a note of what its source has."""
-    columns = [(column, _ARROW[kind]) for column, kind in dataset.columns.items()]
-    return pa.schema(columns, metadata={SOURCE_COLUMNS: json.dumps(list(found))})
+    return schema_of(dataset.columns).with_metadata({SOURCE_COLUMNS: json.dumps(list(found))})
+
+
+def schema_of(columns: Mapping[str, str]) -> pa.Schema:
+    """Return the schema of columns, given their types as a dataset's spec names them."""
+    return pa.schema([(column, _ARROW[kind]) for column, kind in columns.items()])
 
 
 def refuse_missing(dataset: DatasetSpec, found: Iterable[str], where: str = "its source") -> None:
