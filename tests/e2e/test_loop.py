@@ -7,10 +7,12 @@ on 1 May 2024.
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from keepfit.backends.lake import Lake
 from keepfit.embedded.client import AirflowClient
 from keepfit.embedded.status import Status
 from keepfit.embedded.stores import stores
@@ -19,12 +21,44 @@ from keepfit.spec import Window, load_project
 
 pytestmark = pytest.mark.e2e
 
+CLICKS = """
+name: clicks
+source: {type: files, path: data/clicks.csv}
+columns: {click: string, seen: timestamp, amount: int64}
+key: [click]
+event_time: seen
+schedule: "@daily"
+start: 2024-01-01
+"""
+LATELY = """
+name: lately
+source: {type: datasets, inputs: [clicks], lookback: 1d}
+key: [day]
+event_time: day
+transform: lately
+"""
+DAYS = 3
 FIRST = Window(datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 5, 6, tzinfo=UTC))
 WEEK = timedelta(days=7)
 
 
 def conf_of(window: Window) -> dict[str, str]:
     return {"window_start": window.start.isoformat(), "window_end": window.end.isoformat()}
+
+
+@pytest.fixture(scope="module")
+def project(project: Path) -> Path:
+    """The starter, and two small datasets of which one looks a day back at the other."""
+    repo = project / "feature_repo"
+    (repo / "transforms").mkdir()
+    (repo / "transforms" / "lately.sql").write_text(
+        "SELECT $window_start AS day, sum(amount) AS total FROM clicks"
+    )
+    for name, text in (("clicks", CLICKS), ("lately", LATELY)):
+        (repo / "datasets" / f"{name}.yaml").write_text(text)
+    rows = [f"c{day},2024-01-0{day} 12:00:00,{10**day}" for day in range(1, DAYS + 1)]
+    (project / "data" / "clicks.csv").write_text("\n".join(["click,seen,amount", *rows, ""]))
+    return project
 
 
 @pytest.fixture(scope="module")
@@ -128,3 +162,39 @@ def test_a_window_that_arrives_twice_at_once_is_published_once(
         assert airflow.wait("orders__ingest", run_id) == "success", airflow.failure("orders__ingest", run_id)
     rows = [each.rows for each in ledger.publications("orders") if each.window_end == window.end]
     assert set(rows) == {7 * 60}
+
+
+def lately(up: Status) -> dict[int, int]:
+    """What is published of the first days, by day."""
+    lake = Lake(load_project(up.home.parent).locations.lake)
+    rows = lake.dataset("lately").to_table().to_pylist() if lake.exists("lately") else []
+    return {row["day"].day: row["total"] for row in rows if row["day"].year == 2024}
+
+
+def test_a_backfill_from_the_last_day_to_the_first_ends_in_the_rows_of_an_ordered_run(
+    airflow: AirflowClient, up: Status
+) -> None:
+    for dag_id in ("clicks__ingest", "lately__ingest"):
+        airflow.unpause(dag_id)
+    body = {
+        "dag_id": "clicks__ingest",
+        "from_date": "2024-01-01T00:00:00Z",
+        "to_date": f"2024-01-0{DAYS}T00:00:00Z",
+        "run_backwards": True,
+        "max_active_runs": 1,
+    }
+    answer = airflow.call("POST", "/backfills", json=body)
+    assert answer.status_code == 200, answer.text
+    # Day 1 has none before it; each other one has the day before, which was loaded after it.
+    expected = {1: 10} | {day: 10**day + 10 ** (day - 1) for day in range(2, DAYS + 1)}
+    for _ in range(360):
+        if lately(up) == expected:
+            break
+        time.sleep(0.5)
+    assert lately(up) == expected
+    backfilled = [run for run in airflow.runs("clicks__ingest") if run["run_type"] == "backfill"]
+    assert [run["state"] for run in backfilled] == ["success"] * DAYS
+    again = [run for run in airflow.runs("lately__ingest") if run["dag_run_id"].startswith("recompute__")]
+    assert len(again) == DAYS - 1
+    for run in again:
+        assert airflow.wait("lately__ingest", run["dag_run_id"]) == "success"

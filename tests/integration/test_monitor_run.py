@@ -521,6 +521,19 @@ def test_labels_of_another_dataset_are_waited_for_until_the_window_ends(shop: Sh
     assert shop.monitor(1)["trigger"] == "new_rows"
 
 
+def test_labels_of_a_snapshot_are_waited_for_until_it_is_taken_at_the_window_s_end(shop: Shop) -> None:
+    leavers = DATASET.replace("customers", "leavers") + "snapshot: true\n"
+    shop.write("feature_repo/datasets/leavers.yaml", leavers)
+    shop.write(
+        "feature_repo/models/churn.yaml", MODEL.replace("column: left", "column: left, dataset: leavers")
+    )
+    shop.predict(week(1), shop.customers(week(1)))
+    for number, waiting in ((0, ("leavers",)), (1, ())):
+        taken = Publication("leavers", None, week(number).end, 1, "d", number, f"week {number}")
+        shop.ledger.record_publication(taken)
+        assert shop.run(1).wait_for() == waiting
+
+
 def test_a_label_column_that_is_not_published_is_named(shop: Shop) -> None:
     frame = shop.customers(week(0))
     shop.predict(week(0), frame)

@@ -203,6 +203,28 @@ def test_a_snapshot_replaced_makes_nothing_outdated(project: Project) -> None:
     assert run.outdated(woken=True)["windows"] == []
 
 
+def test_a_window_says_how_old_the_snapshot_is_that_it_is_computed_from(project: Project) -> None:
+    project.ingest("places", DAYS[1], "places")
+    for day in DAYS:
+        project.ingest("trips", day, f"trips-{day.key}")
+    notes = [project.begin("lately", day, f"look-{day.key}").extract()["snapshots"] for day in DAYS]
+    assert notes == [
+        [
+            "places was first taken as of 2013-01-03 00:00, after this window: what it said before is not "
+            "known, and only listed keeps later facts out"
+        ],
+        ["places is as of 2013-01-03 00:00, at this window's end"],
+        ["places is as of 2013-01-03 00:00, 1 d before this window's end"],
+        ["places is as of 2013-01-03 00:00, 2 d before this window's end"],
+    ]
+    project.ingest("places", DAYS[3], "places again")
+    assert project.begin("lately", DAYS[2], "look again").extract()["snapshots"] == [
+        "places is as of 2013-01-05 00:00, 1 d after this window's end: only listed keeps later facts out"
+    ]
+    (first, last) = Ledger(project.locations.ledger_url).publications("places")
+    assert (first.window_start, first.window_end, last.window_end) == (None, DAYS[1].end, DAYS[3].end)
+
+
 def test_a_full_refresh_calls_for_nothing(project: Project) -> None:
     project.load([0, 1])
     run = project.begin("trips", DAYS[1], "refresh", full_refresh=True)

@@ -57,7 +57,10 @@ def snapshot(
 @task(multiple_outputs=False)
 def extract(run: Handoff) -> Handoff:
     """Read the window's rows from the source."""
-    return _hand_on(run, _ingest(run).extract())
+    result = _ingest(run).extract()
+    for age in result.get("snapshots", ()):
+        _log.info("%s.", age)
+    return _hand_on(run, result)
 
 
 @task(multiple_outputs=False)

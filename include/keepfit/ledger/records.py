@@ -52,8 +52,9 @@ class Publication(_Record):
 
     dataset: str
     window_start: datetime | None
-    """None, with `window_end`, for a snapshot: the whole table, standing for all time."""
+    """None for a snapshot: the whole table, standing for all time."""
     window_end: datetime | None
+    """For a snapshot, the end of the window in which it was taken."""
     rows: int
     digest: str
     version: int

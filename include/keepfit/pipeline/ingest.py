@@ -9,6 +9,7 @@ from keepfit.errors import NotReadyError
 from keepfit.ledger import Ledger
 from keepfit.pipeline.set_aside import SetAside
 from keepfit.pipeline.snapshot import Snapshot
+from keepfit.pipeline.snapshot_age import snapshot_ages
 from keepfit.plugins import Access, SourceRequest, use_plugins
 from keepfit.spec import Window
 from keepfit.spec.dataset import DatasetsSource
@@ -37,7 +38,13 @@ class IngestRun:
         """Read the window's rows, or fix which versions of its inputs the dataset is computed from."""
         window = self._whole_window()
         if isinstance(self._dataset.source, DatasetsSource):
-            return self._done("extract", window=window.key, rows=None, inputs=self._inputs(window))
+            inputs, given = self._inputs(window), self._dataset.inputs
+            ages = snapshot_ages(
+                Ledger(self._snapshot.locations.ledger_url),
+                (self._snapshot.datasets[name] for name in given),
+                window,
+            )
+            return self._done("extract", window=window.key, rows=None, inputs=inputs, snapshots=ages)
 
         from keepfit.steps.extract import extract
 
@@ -200,9 +207,8 @@ class IngestRun:
         if not self._anew:
             return window
         published = Ledger(self._snapshot.locations.ledger_url).publications(self._dataset.name)
-        starts = [each.window_start for each in published if each.window_start]
-        ends = [each.window_end for each in published if each.window_end]
-        return Window(min([window.start, *starts]), max([window.end, *ends]))
+        windows = [window, *(each.window for each in published if each.window)]
+        return Window(min(each.start for each in windows), max(each.end for each in windows))
 
     def _window(self) -> Window:
         return Window.of_key(self._folder.read("extract")["window"])

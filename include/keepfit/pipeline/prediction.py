@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from keepfit.ledger import Ledger, Publication
 from keepfit.pipeline.snapshot import Snapshot
+from keepfit.pipeline.snapshot_age import snapshot_ages
 
 if TYPE_CHECKING:
     from keepfit.backends.feature_store import FeatureStore
@@ -69,8 +70,15 @@ class PredictionRun:
                 "role": role,
                 "table": table,
                 "table_version": published.version,
+                "snapshots": self._snapshot_ages(),
             },
         )
+
+    def _snapshot_ages(self) -> list[str]:
+        """Say how old the snapshots are that the features come from."""
+        datasets = self._store().service(self.spec.features).datasets
+        given = (self.snapshot.datasets[name] for name in datasets)
+        return snapshot_ages(Ledger(self.snapshot.locations.ledger_url), given, self.snapshot.the_window)
 
     def _table(self, version: str, role: str) -> str:
         champions = f"predictions__{self.spec.name}"

@@ -43,8 +43,7 @@ def doubled_keys(dataset: DatasetSpec, window: Window, file: Path, table: Table)
         ", ".join(f"{name}={value}" for name, value in zip(dataset.key, row, strict=True)) for row in rows
     )
     return (
-        f"{found} keys are published in another window too, such as {shown}. "
-        "What joins by the key alone takes the row known last. If each is a row of its own, add "
-        f"{dataset.event_time} or what tells them apart to `key` in datasets/{dataset.name}.yaml; if rows "
-        "have moved, publish the other window again."
+        f"{found} keys are published in another window too, such as {shown}. What joins by the key alone "
+        f"takes the row known last. If each is a row of its own, add {dataset.event_time} or what tells them "
+        f"apart to `key` in datasets/{dataset.name}.yaml; if rows have moved, publish the other window again."
     )

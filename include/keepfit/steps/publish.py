@@ -45,7 +45,7 @@ def publish(
     publication = Publication(
         dataset=dataset.name,
         window_start=None if dataset.snapshot else window.start,
-        window_end=None if dataset.snapshot else window.end,
+        window_end=window.end,
         rows=done.rows,
         digest=done.digest,
         version=done.version,
