@@ -18,6 +18,7 @@ from keepfit.embedded.client import AirflowClient
 from keepfit.embedded.ports import HOST
 from keepfit.embedded.postgres import Postgres
 from keepfit.embedded.processes import marked, session_members
+from keepfit.embedded.settings import PRELOAD
 from keepfit.embedded.status import Status
 from keepfit.embedded.supervise import Supervisor
 from keepfit.embedded.supervisor import status
@@ -69,6 +70,12 @@ def test_everything_listens_on_loopback_only(up: Status) -> None:
     assert up.ports
     assert {port for _, port in listening} == {up.ports.airflow, up.ports.mlflow}
     assert {address for address, _ in listening} == {HOST}
+
+
+def test_the_libraries_of_tasks_begin_to_load_with_the_scheduler(up: Status) -> None:
+    scheduler = psutil.Process({each.name: each.pid for each in up.components}["scheduler"])
+    commands = [" ".join(child.cmdline()) for child in scheduler.children()]
+    assert [command for command in commands if "forkserver" in command and PRELOAD in command]
 
 
 def test_a_task_finds_the_libraries_loaded_and_its_log_can_be_read(airflow: AirflowClient) -> None:

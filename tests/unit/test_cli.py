@@ -499,6 +499,7 @@ def test_the_loop_closes_without_airflow(shop: Path) -> None:
     change = ("--from", "2024-05-01", "--to", "2024-05-08")
     refused = keepfit("run", "returns", "--step", "predict", *change, "--root", shop)
     assert "Not published for 20240501T000000Z_20240508T000000Z yet: orders." in refused.stderr
+    assert "`keepfit run orders --from 2024-05-01T00:00:00Z --to 2024-05-08T00:00:00Z`" in refused.stderr
 
     ingested = run("orders", "--from", "2024-01-01", "--to", "2024-05-01")
     assert [line.split()[0] for line in ingested.splitlines()[1:]] == [

@@ -40,8 +40,10 @@ def told_deployment(result: Result, snapshot: Snapshot) -> Iterator[str]:
     if result["skipped"] is None:
         yield f"version {result['version']} is champion"
     else:
-        yield f"version {snapshot.folder.read('registered')['version']} is registered, but not deployed"
-        yield result["skipped"]
+        made = snapshot.folder.read("registered")
+        # The gate's reasons have just been told.
+        why = result["skipped"] if made["verdict"] == "pass" else f"the gate's verdict is {made['verdict']}"
+        yield f"version {made['version']} is registered, but not deployed: {why}"
 
 
 def told_decision(result: Result, _: Snapshot) -> Iterator[str]:

@@ -61,7 +61,7 @@ def predict(snapshot: Snapshot) -> Done:
     if missing := run.wait_for():
         raise NotReadyError(
             f"Not published for {snapshot.the_window.key} yet: {', '.join(missing)}. "
-            f"{snapshot.the_model.name} needs them. Run `keepfit run {missing[0]} --from ... --to ...`."
+            f"{snapshot.the_model.name} needs them. Run `keepfit run {missing[0]} {_bounds(snapshot)}`."
         )
     yield "predict", run.predict()
 
@@ -76,13 +76,18 @@ def monitor(snapshot: Snapshot) -> Done:
         raise NotReadyError(
             f"Not published for {snapshot.the_window.key} yet: {', '.join(missing)}. The monitoring of "
             f"{snapshot.the_model.name} needs them. Run `keepfit run {_maker(missing[0], snapshot)} "
-            "--from ... --to ...`."
+            f"{_bounds(snapshot)}`."
         )
     yield "join_labels", run.join_labels()
     yield "measure", run.measure()
     yield "detect_drift", run.detect_drift()
     yield "decide", run.decide()
     yield "draw_drift", run.draw_drift()
+
+
+def _bounds(snapshot: Snapshot) -> str:
+    window = snapshot.the_window
+    return f"--from {window.start:%Y-%m-%dT%H:%M:%SZ} --to {window.end:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _maker(table: str, snapshot: Snapshot) -> str:

@@ -41,7 +41,7 @@ def programs(locations: Locations, ports: Ports, environment: Mapping[str, str])
     mlflow = (*PYTHON, "mlflow", "server", "--host", HOST, "--port", str(ports.mlflow), "--workers", "1")
     return (
         Program("api-server", (*airflow, "api-server"), patient | {SECONDS: API_SERVER_SECONDS}),
-        Program("scheduler", (*airflow, "scheduler", quiet), patient),
+        Program("scheduler", (*PYTHON, "keepfit.embedded.scheduler", quiet), patient),
         Program("dag-processor", (*airflow, "dag-processor"), patient),
         Program("triggerer", (*airflow, "triggerer", quiet), patient),
         Program(

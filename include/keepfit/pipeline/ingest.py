@@ -222,7 +222,7 @@ class IngestRun:
             raise NotReadyError(
                 f"Dataset {self._dataset.name}: {', '.join(missing)} is not published for the whole of "
                 f"{', '.join(dict.fromkeys(each.key for each in missing.values()))}, and it is computed from "
-                "it. Ingest that first, or try again when it is there."
+                "it. Ingest that first, or try again when it is there; `keepfit list` shows the gaps."
             )
         return {name: lake.version(name) for name in self._dataset.inputs}
 
