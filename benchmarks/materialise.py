@@ -95,7 +95,9 @@ def one(root: Path, store: str, way: str, port: str) -> None:
         project="bench",
         provider="local",
         registry={"registry_type": "sql", "path": f"sqlite:///{root}/{store}-{way}.db"},
-        offline_store={"type": "keepfit.backends.feature_store.offline.LakeOfflineStore" if ours else "duckdb"},
+        offline_store={
+            "type": "keepfit.backends.feature_store.offline.LakeOfflineStore" if ours else "duckdb"
+        },
         online_store={"type": STORES[store] if ours else store} | where,
         batch_engine={"type": f"{ONLINE}.engine.ColumnComputeEngine" if ours else "local"},
         entity_key_serialization_version=3,
