@@ -31,6 +31,8 @@ from pydantic import StrictStr
 from keepfit.backends.feature_store.asof import AsofView
 from keepfit.backends.feature_store.lake_source import files_of, read_source, schema_of, table_of
 from keepfit.backends.feature_store.retrieval import AsofRetrievalJob
+from keepfit.errors import FeatureStoreError
+from keepfit.spec.problem import did_you_mean
 from keepfit.spec.project import EngineSpec
 
 
@@ -146,7 +148,7 @@ def asof_view(view: FeatureView, feature_refs: list[str], full_feature_names: bo
     columns = {feature: column for column, feature in source.field_mapping.items()}
     prefix = f"{view.projection.name_alias or view.name}__" if full_feature_names else ""
     keys = view.projection.join_key_map or {field.name: field.name for field in view.entity_columns}
-    return AsofView(
+    asked = AsofView(
         files=files_of(table),
         schema=schema_of(table),
         timestamp=source.timestamp_field,
@@ -155,6 +157,19 @@ def asof_view(view: FeatureView, feature_refs: list[str], full_feature_names: bo
         values={columns.get(name, name): f"{prefix}{name}" for name in _asked_of(view, feature_refs)},
         ttl=view.ttl or None,
     )
+    _refuse_missing(view.name, table.name, asked)
+    return asked
+
+
+def _refuse_missing(view: str, table: str, asked: AsofView) -> None:
+    there = asked.schema.names
+    for column in filter(None, (*asked.keys, asked.timestamp, asked.created, *asked.values)):
+        if column not in there:
+            raise FeatureStoreError(
+                f"features.py: The view {view!r} needs the column {column!r}, which the published dataset "
+                f"{table!r} does not have.{did_you_mean(column, there)} It has: {', '.join(there)}. "
+                "Correct the view, or ingest the dataset again with this column."
+            )
 
 
 def _asked_of(view: FeatureView, feature_refs: list[str]) -> list[str]:
