@@ -337,8 +337,8 @@ def test_a_view_that_does_not_fit_its_published_dataset_is_refused(
             'name="spend", dtype=Float64',
             'name="spend", dtype=Int64',
             "The view 'habits' declares 'spend' as Int64, but the dataset 'habits' as declared holds "
-            "float64: online and offline values would differ. Correct the type in its schema, or cast it in the "
-            "dataset's transform.",
+            "float64: online and offline values would differ. Correct the type in its schema, or cast it in "
+            "the dataset's transform.",
         ),
     ],
 )
@@ -364,8 +364,8 @@ def test_a_join_with_a_table_that_lacks_a_column_says_so(shop: "Shop") -> None:
         store.historical(rows, "shopper")
     assert str(refused.value) == (
         "features.py: The view 'habits' needs the column 'spend', which the published dataset 'habits' does "
-        "not have. It has: customer, seen_at, visits. Correct the view, or ingest the dataset again with this "
-        "column."
+        "not have. It has: customer, seen_at, visits. Correct the view, or ingest the dataset again with "
+        "this column."
     )
 
 
