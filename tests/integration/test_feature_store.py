@@ -11,6 +11,8 @@ import pytest
 from feast.infra.offline_stores.ibis import get_historical_features_ibis
 
 from keepfit.backends.feature_store.lake_source import read_source
+from keepfit.cli.feature_check import feature_problems
+from keepfit.cli.transform_check import Compiled
 from keepfit.errors import FeatureStoreError, NotReadyError
 from keepfit.spec import Window
 
@@ -352,6 +354,51 @@ def test_a_view_that_does_not_fit_its_published_dataset_is_refused(
     shop.edit("features.py", old, new)
     with pytest.raises(FeatureStoreError, match=message):
         shop.store().register()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            'name="spend", dtype=Float64',
+            'name="spent", dtype=Float64',
+            "The view 'habits' needs the column 'spent', which the dataset 'habits' as declared does not "
+            "have. Did you mean 'spend'? It has: customer, seen_at, visits, spend, tier.",
+        ),
+        (
+            'name="spend", dtype=Float64',
+            'name="spend", dtype=Int64',
+            "The view 'habits' declares 'spend' as Int64, but the dataset 'habits' as declared holds "
+            "float64: online and offline values would differ. Correct the type in its schema, or cast it in "
+            "the dataset's transform.",
+        ),
+    ],
+)
+@pytest.mark.parametrize("transform", [None, "FROM source"])
+def test_check_holds_a_view_against_what_its_dataset_would_publish(
+    shop: "Shop", old: str, new: str, message: str, transform: str | None
+) -> None:
+    if transform:
+        shop.write("transforms/habits.sql", transform)
+        shop.edit("datasets/habits.yaml", "key:", "transform: habits\nkey:")
+    assert list(feature_problems(shop.project, Compiled(shop.project))) == []
+    shop.edit("features.py", old, new)
+    (problem,) = feature_problems(shop.project, Compiled(shop.project))
+    assert str(problem) == f"features.py: {message}"
+
+
+def test_a_join_with_a_table_that_lacks_a_column_says_so(shop: "Shop") -> None:
+    store = shop.store()
+    store.register()
+    shop.publish("habits", pd.DataFrame({"customer": ["ann"], "seen_at": [shop.at("1")], "visits": [1]}))
+    rows = pd.DataFrame({"event_timestamp": [shop.at("2")], "customer": ["ann"], "amount": [1.0]})
+    with pytest.raises(FeatureStoreError) as refused:
+        store.historical(rows, "shopper")
+    assert str(refused.value) == (
+        "features.py: The view 'habits' needs the column 'spend', which the published dataset 'habits' does "
+        "not have. It has: customer, seen_at, visits. Correct the view, or ingest the dataset again with "
+        "this column."
+    )
 
 
 def test_a_view_of_no_dataset_is_refused(shop: "Shop") -> None:

@@ -56,4 +56,4 @@ def _references(project: Project, *, features: bool) -> Iterator[Problem]:
     if features:
         from keepfit.cli.feature_check import feature_problems
 
-        yield from feature_problems(project)
+        yield from feature_problems(project, compiled)

@@ -6,6 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from keepfit.cli.transform_check import Compiled
 from keepfit.errors import FeatureStoreError
 from keepfit.spec import DatasetSpec, Locations, ModelSpec, Problem, Project
 from keepfit.spec.problem import did_you_mean
@@ -24,7 +25,7 @@ class _Trial:
     datasets: Mapping[str, DatasetSpec]
 
 
-def feature_problems(project: Project) -> Iterator[Problem]:
+def feature_problems(project: Project, compiled: Compiled) -> Iterator[Problem]:
     """Read features.py, then hold every model against the feature service it names."""
     from keepfit.backends.feature_store import FeatureStore
 
@@ -36,7 +37,7 @@ def feature_problems(project: Project) -> Iterator[Problem]:
             feast_registry_url=f"sqlite:///{home / 'registry.db'}",
             feast_online_path=home / "online.db",
         )
-        store = FeatureStore(_Trial(project.root, locations, project.datasets))
+        store = FeatureStore(_Trial(project.root, locations, project.datasets), columns=compiled.columns)
         try:
             store.register()
         except FeatureStoreError as error:

@@ -14,6 +14,7 @@ from keepfit.errors import FeatureStoreError
 from keepfit.spec import DatasetSpec
 from keepfit.spec.problem import did_you_mean
 
+Columns = Mapping[str, str]
 _FITTING = {
     "Float32": {"float64", "int64"},
     "Float64": {"float64", "int64"},
@@ -26,8 +27,16 @@ _FITTING = {
 """The published types that a declared one may hold; a type that is not here may hold any."""
 
 
-def check(objects: Sequence[Any], lake: Path, datasets: Mapping[str, DatasetSpec]) -> None:
+def check(
+    objects: Sequence[Any], lake: Path, datasets: Mapping[str, DatasetSpec], columns: Mapping[str, Columns]
+) -> None:
     """Refuse objects that would fail later, when they are materialised or joined, all reasons at once.
+
+    Args:
+        objects: Of a repository.
+        lake: Where its datasets are published.
+        datasets: The datasets' specs.
+        columns: What datasets that are not published yet are known to publish.
 
     Raises:
         FeatureStoreError: With one line for each reason.
@@ -35,7 +44,11 @@ def check(objects: Sequence[Any], lake: Path, datasets: Mapping[str, DatasetSpec
     views = {thing.name: thing for thing in objects if isinstance(thing, FeatureView)}
     entities = {thing.name: thing for thing in objects if isinstance(thing, Entity)}
     problems = [
-        *(problem for view in views.values() for problem in _view_problems(view, entities, lake, datasets)),
+        *(
+            problem
+            for view in views.values()
+            for problem in _view_problems(view, entities, lake, datasets, columns)
+        ),
         *_dataset_problems(views, datasets),
     ]
     if problems:
@@ -43,7 +56,11 @@ def check(objects: Sequence[Any], lake: Path, datasets: Mapping[str, DatasetSpec
 
 
 def _view_problems(
-    view: FeatureView, entities: Mapping[str, Entity], lake: Path, datasets: Mapping[str, DatasetSpec]
+    view: FeatureView,
+    entities: Mapping[str, Entity],
+    lake: Path,
+    datasets: Mapping[str, DatasetSpec],
+    columns: Mapping[str, Columns],
 ) -> Iterator[str]:
     table = table_of(view.batch_source)
     if table is None or table.parent != lake:
@@ -58,18 +75,23 @@ def _view_problems(
     elif not view.features:
         yield f"The view {view.name!r} names no features. Give it a `schema`."
     elif Lake(lake).exists(table.name):
-        yield from _column_problems(view, entities, table)
+        yield from view_problems(view, entities)
+    elif table.name in columns:
+        where = f"the dataset {table.name!r} as declared"
+        yield from _column_problems(view, entities, columns[table.name], where)
 
 
 def view_problems(view: FeatureView, entities: Mapping[str, Entity]) -> Iterator[str]:
     """Say what a view asks of its published table that this does not have."""
     table = table_of(view.batch_source)
     if table is not None and Lake(table.parent).exists(table.name):
-        yield from _column_problems(view, entities, table)
+        there = Lake(table.parent).columns(table.name)
+        yield from _column_problems(view, entities, there, f"the published dataset {table.name!r}")
 
 
-def _column_problems(view: FeatureView, entities: Mapping[str, Entity], table: Path) -> Iterator[str]:
-    there = Lake(table.parent).columns(table.name)
+def _column_problems(
+    view: FeatureView, entities: Mapping[str, Entity], there: Columns, where: str
+) -> Iterator[str]:
     columns = {feature: column for column, feature in view.batch_source.field_mapping.items()}
     keys = [entities[name].join_key for name in view.entities if name in entities]
     wanted = [*keys, view.batch_source.timestamp_field, view.batch_source.created_timestamp_column or None]
@@ -77,15 +99,15 @@ def _column_problems(view: FeatureView, entities: Mapping[str, Entity], table: P
         column = columns.get(name, name)
         if column not in there:
             yield (
-                f"The view {view.name!r} needs the column {column!r}, which the published dataset "
-                f"{table.name!r} does not have.{did_you_mean(column, there)} It has: {', '.join(there)}."
+                f"The view {view.name!r} needs the column {column!r}, which {where} does not have."
+                f"{did_you_mean(column, there)} It has: {', '.join(there)}."
             )
     for field in view.features:
         column = columns.get(field.name, field.name)
         if column in there and not _fits(field, there[column]):
             yield (
-                f"The view {view.name!r} declares {field.name!r} as {field.dtype}, but the published dataset "
-                f"{table.name!r} holds {there[column]}: online and offline values would differ. "
+                f"The view {view.name!r} declares {field.name!r} as {field.dtype}, but {where} "
+                f"holds {there[column]}: online and offline values would differ. "
                 "Correct the type in its schema, or cast it in the dataset's transform."
             )
 

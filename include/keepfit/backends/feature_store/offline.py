@@ -33,6 +33,8 @@ from keepfit.backends.feature_store.files import SourceFiles
 from keepfit.backends.feature_store.lake_source import has_ties, read_source, source_files
 from keepfit.backends.feature_store.latest import latest_reader, rank_of
 from keepfit.backends.feature_store.retrieval import AsofRetrievalJob, JoinedView, rows_of
+from keepfit.errors import FeatureStoreError
+from keepfit.spec.problem import did_you_mean
 from keepfit.spec.project import EngineSpec
 
 
@@ -176,8 +178,20 @@ def joined_view(
         ttl=view.ttl or None,
         cut_by_created=cut,
     )
+    _refuse_missing(view.name, source.name, join)
     declared = {called[field.name]: field.dtype for field in view.features if field.name in called}
     return JoinedView(join, declared, found.system)
+
+
+def _refuse_missing(view: str, table: str, asked: AsofView) -> None:
+    there = asked.schema.names
+    for column in filter(None, (*asked.keys, asked.timestamp, asked.created, *asked.values)):
+        if column not in there:
+            raise FeatureStoreError(
+                f"features.py: The view {view!r} needs the column {column!r}, which the published dataset "
+                f"{table!r} does not have.{did_you_mean(column, there)} It has: {', '.join(there)}. "
+                "Correct the view, or ingest the dataset again with this column."
+            )
 
 
 def _asked_of(view: FeatureView, feature_refs: list[str]) -> list[str]:

@@ -9,7 +9,7 @@ from feast import FeatureStore as Feast
 from feast import Project
 from feast.errors import ProjectObjectNotFoundException
 
-from keepfit.backends.feature_store.check import check
+from keepfit.backends.feature_store.check import Columns, check
 from keepfit.backends.feature_store.collect import collect, python_files
 from keepfit.backends.feature_store.config import FILE
 from keepfit.backends.feature_store.left_out import ready
@@ -29,7 +29,13 @@ def digest_of(repo: Path, datasets: Mapping[str, DatasetSpec]) -> str:
     return sha.hexdigest()[:16]
 
 
-def register(feast: Feast, repo: Path, locations: Locations, datasets: Mapping[str, DatasetSpec]) -> str:
+def register(
+    feast: Feast,
+    repo: Path,
+    locations: Locations,
+    datasets: Mapping[str, DatasetSpec],
+    columns: Mapping[str, Columns],
+) -> str:
     """Apply a repository to the registry unless that is what was applied last; return its digest.
 
     Nothing is ever deleted: what is no longer in the repository stays registered, and what reads a dataset
@@ -42,7 +48,7 @@ def register(feast: Feast, repo: Path, locations: Locations, datasets: Mapping[s
     applied = f"{digest} {locations.lake}"
     if _applied(feast) != applied:
         objects = collect(repo)
-        check(objects, locations.lake, datasets)
+        check(objects, locations.lake, datasets, columns)
         with quiet():
             feast.apply([thing for thing in ready(objects) if not isinstance(thing, Project)])
         _let_readers_read(feast)

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import pandas as pd
 from feast import FeatureStore as Feast
 
+from keepfit.backends.feature_store.check import Columns
 from keepfit.backends.feature_store.config import repo_config
 from keepfit.backends.feature_store.description import ServiceDescription, describe, find_service
 from keepfit.backends.feature_store.lake_source import pinned
@@ -45,8 +46,20 @@ class HasStores(Protocol):
 class FeatureStore:
     """Feast, as this project uses it."""
 
-    def __init__(self, project: HasStores, engine: EngineSpec | None = None) -> None:
-        """Refer to a project's features; Feast is opened when first needed."""
+    def __init__(
+        self,
+        project: HasStores,
+        engine: EngineSpec | None = None,
+        columns: Mapping[str, Columns] | None = None,
+    ) -> None:
+        """Refer to a project's features; Feast is opened when first needed.
+
+        Args:
+            project: Whose features.
+            engine: The bounds of the SQL engine.
+            columns: What datasets are known to publish; views on those not published yet are held against it.
+        """
+        self._columns = columns or {}
         self._repo = project.root / FEATURE_REPO
         self._locations = project.locations
         self._datasets = project.datasets
@@ -59,7 +72,7 @@ class FeatureStore:
             FeatureStoreError: The features do not fit the datasets they read; all reasons at once.
         """
         with self._alone("registry"):
-            return register(self._feast, self._repo, self._locations, self._datasets)
+            return register(self._feast, self._repo, self._locations, self._datasets, self._columns)
 
     def service(self, name: str) -> ServiceDescription:
         """Say what a feature service offers, and what a row must bring."""
