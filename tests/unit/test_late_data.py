@@ -194,6 +194,23 @@ def test_a_window_whose_run_folder_is_gone_counts_as_outdated(project: Project) 
     assert windows == [("lately", DAYS[0].key), ("lately", DAYS[1].key)]
 
 
+def test_of_windows_published_over_each_other_those_that_stand_are_computed_again_in_their_order(
+    project: Project,
+) -> None:
+    project.load([0, 1, 2, 3])
+    whole = Window(DAYS[0].start, DAYS[3].end)
+    for window, run_id in ((whole, "whole"), (DAYS[2], "part")):
+        run = project.begin("lately", window, run_id)
+        for step in STEPS:
+            getattr(run, step)()
+    project.write_trips({0: 10, 1: 2, 2: 3, 3: 4})
+    run = project.begin("trips", DAYS[0], "corrected")
+    for step in STEPS:
+        getattr(run, step)()
+    windows = [each["window"] for each in run.outdated(woken=False)["windows"]]
+    assert windows == [whole.key, DAYS[2].key], "the part is not of the corrected day, but stands above it"
+
+
 def test_a_snapshot_replaced_makes_nothing_outdated(project: Project) -> None:
     project.load([0, 1])
     project.write("data/places.csv", "place,listed,beds\nx,2010-01-01,40\n")

@@ -41,7 +41,8 @@ class Ledger:
     def covers(self, dataset: str, window: Window) -> bool:
         """Tell whether a dataset's published windows together leave no gap in this one.
 
-        A snapshot's publication covers every window.
+        A snapshot's publication covers every window, before it and after it: whoever reads one says how old
+        it is (`keepfit.pipeline.snapshot_age`).
         """
         of = publications.c
         touching = and_(of.window_start < window.end, of.window_end > window.start)

@@ -11,13 +11,14 @@ A snapshot replaced makes nothing outdated: what was computed keeps the facts of
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
 from keepfit.ledger import Ledger, Publication
 from keepfit.pipeline.folder import RunFolder
 from keepfit.pipeline.snapshot import Snapshot
+from keepfit.pipeline.standing import Published, standing
 from keepfit.spec import DatasetSpec, Window
 from keepfit.spec.dataset import DatasetsSource
 
@@ -40,6 +41,7 @@ class Outdating:
         self._dataset = snapshot.the_dataset
         self._runs = snapshot.locations.runs
         self._ledger = Ledger(snapshot.locations.ledger_url)
+        self._seen: dict[str, list[Published]] = {}
 
     def found(self, window: Window, version: int, used: Mapping[str, int], *, woken: bool) -> list[Outdated]:
         """List the windows, in the order they should be computed.
@@ -68,7 +70,7 @@ class Outdating:
     def _behind(self, dependent: DatasetSpec, window: Window, version: int) -> dict[Window, None]:
         """Return the published windows that read older rows of this one, with those published over them."""
         behind: dict[Window, None] = {}
-        for theirs, each in _standing(self._ledger.publications(dependent.name)):
+        for theirs, each in standing(self._published(dependent.name), _reach(dependent, window)):
             if any(theirs.overlaps(other) for other in behind) or (
                 theirs.reaching_back(_lookback(dependent)).overlaps(window)
                 and self._used(dependent, each).get(self._dataset.name, -1) < version
@@ -78,7 +80,7 @@ class Outdating:
 
     def _never_published(self, dependent: DatasetSpec, window: Window) -> Iterator[Window]:
         """List the later windows whose run was started, and may have failed since these rows were missing."""
-        for theirs, _ in _standing(self._ledger.publications(dependent.inputs[0])):
+        for theirs, _ in standing(self._published(dependent.inputs[0]), _reach(dependent, window)):
             reads = theirs.reaching_back(_lookback(dependent))
             if (
                 reads.overlaps(window)
@@ -95,10 +97,16 @@ class Outdating:
         """Return the newest version of each input, but snapshots, within what a window reads."""
         reads, newest = window.reaching_back(_lookback(dataset)), dict[str, int]()
         for name in dataset.inputs:
-            published = self._ledger.publications(name)
-            read = [each.version for each in published if each.window and each.window.overlaps(reads)]
+            read = [each.version for theirs, each in self._published(name) if theirs.overlaps(reads)]
             newest |= {name: max(read)} if read else {}
         return newest
+
+    def _published(self, name: str) -> list[Published]:
+        """List a dataset's windows as published when this run first looked; a snapshot has none."""
+        if name not in self._seen:
+            published = self._ledger.publications(name)
+            self._seen[name] = [(each.window, each) for each in published if each.window]
+        return self._seen[name]
 
     def _used(self, dataset: DatasetSpec, published: Publication) -> Mapping[str, int]:
         """Return the versions a window was computed from; none if its run's folder is gone."""
@@ -111,13 +119,9 @@ class Outdating:
         return Outdated(dataset.name, window, f"recompute__{window.key}__{digest}")
 
 
-def _standing(published: Iterable[Publication]) -> list[tuple[Window, Publication]]:
-    found: list[tuple[Window, Publication]] = []
-    for each in published:
-        if each.window:
-            found = [other for other in found if not each.window.contains(other[0])]
-            found.append((each.window, each))
-    return found
+def _reach(dataset: DatasetSpec, window: Window) -> Window:
+    """Return the stretch whose rows are computed from a window's."""
+    return Window(window.start, window.end + _lookback(dataset))
 
 
 def _lookback(dataset: DatasetSpec) -> timedelta:

@@ -33,7 +33,8 @@ class Snapshot:
     spec_digest: str
     window: Window | None
     settings: Mapping[str, Any]
-    """The trigger's other scalars: `as_of`, `reason`, `promotion`, `version`, `full_refresh`, `decision`."""
+    """The trigger's other scalars: `as_of`, `reason`, `promotion`, `decision`, `version`, `full_refresh`,
+    `recompute`."""
 
     @property
     def locations(self) -> Locations:
