@@ -44,9 +44,9 @@ def main() -> None:
                 line = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
                 cpu, wall, peak = map(float, line.split())
                 on_server = cpu_of(redis_pid) - before
-                speed = entities / wall
+                costs = f"{cpu:.1f} | {on_server:.1f} | {wall:.1f} | {entities / wall:,.0f} | {peak:.2f}"
                 print(
-                    f"| {store} | {way} | {cpu:.1f} | {on_server:.1f} | {wall:.1f} | {speed:,.0f} | {peak:.2f} |",
+                    f"| {store} | {way} | {costs} |",
                     flush=True,
                 )
 
@@ -66,7 +66,7 @@ UTC = pa.timestamp("us", "UTC")
 
 
 def one(root: Path, store: str, way: str, port: str) -> None:
-    """Materialise once, and print CPU seconds, wall seconds and peak memory in GB; the set-up is not counted."""
+    """Materialise once and print CPU and wall seconds and peak memory in GB; the set-up is not counted."""
     from feast import Entity, FeatureStore, FeatureView, Field, FileSource
     from feast.data_format import ParquetFormat
     from feast.repo_config import RepoConfig

@@ -176,6 +176,15 @@ def test_every_value_is_that_of_feasts_own_store_and_rows_keep_their_order(
     assert found["name"].fillna("-").tolist() == expected["name"].fillna("-").tolist()
 
 
+def test_a_null_in_one_of_several_keys_finds_nothing(
+    both: tuple[Offline, FeatureStore, FeatureStore],
+) -> None:
+    offline, ours, _ = both
+    pq.write_table(table([(1, None, 0, 0, 7), (0, "Ulm", 0, 0, 1)]), offline.root / "trips.parquet")
+    found = ours.get_historical_features(asking([(1, None, 2, 0, 1)]), ["trips:count"]).to_df()
+    assert found["count"].isna().all()
+
+
 def test_rows_may_be_a_query(both: tuple[Offline, FeatureStore, FeatureStore]) -> None:
     offline, ours, _ = both
     pq.write_table(table([(1, "Ulm", 0, 0, 7)]), offline.root / "trips.parquet")
