@@ -10,6 +10,7 @@ from typing import Any
 from keepfit.errors import NotReadyError
 from keepfit.ledger import Ledger
 from keepfit.pipeline.snapshot import Snapshot
+from keepfit.pipeline.storage import tells_of_storage
 from keepfit.plugins import Access, SourceRequest, use_plugins
 from keepfit.spec import Window
 from keepfit.spec.dataset import DatasetsSource
@@ -33,6 +34,7 @@ class IngestRun:
         """Name the inputs that are not published yet for the window and its lookback."""
         return tuple(self._missing(self._snapshot.the_window))
 
+    @tells_of_storage
     def extract(self) -> Result:
         """Read the window's rows, or fix which versions of its inputs the dataset is computed from."""
         window = self._whole_window()
@@ -46,6 +48,7 @@ class IngestRun:
             extracted = extract(self._request(window, out, scratch))
         return self._done("extract", window=window.key, rows=extracted.rows, inputs=None)
 
+    @tells_of_storage
     def check_schema(self) -> Result:
         """Hold the extracted columns against the declared ones."""
         if self._dataset.inputs:
@@ -65,12 +68,14 @@ class IngestRun:
             missing={column: count for column, count in check.missing.items() if count},
         )
 
+    @tells_of_storage
     def validate(self) -> Result:
         """Hold the extracted rows against the suite; `transform` does so for rows computed from datasets."""
         if self._dataset.inputs:
             return self._done("validate", passed=True, worst=None, checked=0, failures=[])
         return self._validated(self._folder.file(EXTRACTED))
 
+    @tells_of_storage
     def transform(self) -> Result:
         """Compute the rows to publish."""
         from keepfit.steps.transform import transform
@@ -90,6 +95,7 @@ class IngestRun:
                 self._validated(out)
         return self._done("transform", rows=made.rows, outside=made.outside, columns=dict(made.columns))
 
+    @tells_of_storage
     def publish(self) -> Result:
         """Make the window visible, all at once."""
         from keepfit.backends.lake import Lake
@@ -115,6 +121,7 @@ class IngestRun:
             warnings=warnings,
         )
 
+    @tells_of_storage
     def materialize(self) -> Result:
         """Bring the window's features into the online store."""
         from keepfit.backends.feature_store import FeatureStore
