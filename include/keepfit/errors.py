@@ -65,5 +65,9 @@ class NotReadyError(KeepfitError):
     """Something this step needs is not published yet; trying again later may work."""
 
 
+class StorageError(KeepfitError):
+    """A disk is full, or a published file vanished while it was read."""
+
+
 class EmbeddedError(KeepfitError):
     """A part of the embedded profile does not start, or died too often."""

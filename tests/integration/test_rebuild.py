@@ -66,7 +66,7 @@ def habits(first: int, days: int, seed: int = 1) -> pd.DataFrame:
     frame = pd.MultiIndex.from_product([seen, CUSTOMERS], names=["seen_at", "customer"]).to_frame(index=False)
     frame["visits"] = chance.integers(0, 9, len(frame))
     frame["spend"] = chance.exponential(20, len(frame)) + 1
-    frame["tier"] = pd.Series(chance.choice(["gold", "silver", ""], len(frame))).replace("", None)
+    frame["tier"] = [tier or None for tier in chance.choice(["gold", "silver", ""], len(frame))]
     return frame
 
 

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.dataset as ds
-from deltalake import CommitProperties, DeltaTable, write_deltalake
+from deltalake import CommitProperties, DeltaTable, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
 
 from keepfit.backends.staged import Staged, logical_types
@@ -26,6 +26,8 @@ _LONGEST_WAIT = 1.0
 _LOOK_BACK = 500
 """How many commits are searched for one that published the same rows already."""
 _WINDOW, _DIGEST, _WHOLE = "keepfit.window", "keepfit.digest", "whole"
+_ROW_GROUP = 131_072
+"""Delta's own million rows is what it holds in memory of each file, and too coarse to skip by time."""
 _HOUSEKEEPING = ("OPTIMIZE", "VACUUM START", "VACUUM END", "SET TBLPROPERTIES")
 
 
@@ -142,6 +144,7 @@ class Lake:
                 staged.reader(),
                 mode="error",
                 configuration=configuration,
+                writer_properties=_written(),
                 commit_properties=_commit(staged.digest, window),
             )
         except DeltaError as error:
@@ -180,11 +183,16 @@ def _replace(
             staged.reader(),
             mode="overwrite",
             predicate=where,
+            writer_properties=_written(),
             schema_mode="overwrite" if columns == "replace" else "merge",
             commit_properties=_commit(staged.digest, window),
         )
     except CommitFailedError as error:
         raise _Conflict from error
+
+
+def _written() -> WriterProperties:
+    return WriterProperties(max_row_group_size=_ROW_GROUP)
 
 
 def _commit(digest: str, window: Window | None) -> CommitProperties:

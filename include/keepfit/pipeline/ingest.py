@@ -10,6 +10,7 @@ from keepfit.ledger import Ledger
 from keepfit.pipeline.set_aside import SetAside
 from keepfit.pipeline.snapshot import Snapshot
 from keepfit.pipeline.snapshot_age import snapshot_ages
+from keepfit.pipeline.storage import tells_of_storage
 from keepfit.plugins import Access, SourceRequest, use_plugins
 from keepfit.spec import Window
 from keepfit.spec.dataset import DatasetsSource
@@ -34,6 +35,7 @@ class IngestRun:
         """Name the inputs that are not published yet for the window and its lookback."""
         return tuple(self._missing(self._snapshot.the_window))
 
+    @tells_of_storage
     def extract(self) -> Result:
         """Read the window's rows, or fix which versions of its inputs the dataset is computed from."""
         window = self._whole_window()
@@ -53,6 +55,7 @@ class IngestRun:
             extracted = extract(self._request(window, out, scratch))
         return self._done("extract", window=window.key, rows=extracted.rows, inputs=None)
 
+    @tells_of_storage
     def check_schema(self) -> Result:
         """Hold the extracted columns against the declared ones."""
         if self._dataset.inputs:
@@ -72,12 +75,14 @@ class IngestRun:
             missing={column: count for column, count in check.missing.items() if count},
         )
 
+    @tells_of_storage
     def validate(self) -> Result:
         """Hold the extracted rows against the suite; `transform` does so for rows computed from datasets."""
         if self._dataset.inputs:
             return self._done("validate", passed=True, worst=None, checked=0, failures=[])
         return self._validated(self._folder.file(EXTRACTED))
 
+    @tells_of_storage
     def transform(self) -> Result:
         """Compute the rows to publish."""
         from keepfit.steps.transform import transform
@@ -106,6 +111,7 @@ class IngestRun:
             warnings=list(made.warnings),
         )
 
+    @tells_of_storage
     def publish(self) -> Result:
         """Make the window visible, all at once."""
         from keepfit.backends.lake import Lake
@@ -159,6 +165,7 @@ class IngestRun:
         ]
         return self._done("outdated", windows=windows)
 
+    @tells_of_storage
     def materialize(self) -> Result:
         """Bring the window's features into the online store."""
         from keepfit.backends.feature_store import FeatureStore

@@ -9,6 +9,7 @@ from keepfit.ledger import Ledger, Training
 from keepfit.pipeline.git import commit_of
 from keepfit.pipeline.pins import pin_inputs, write_pins
 from keepfit.pipeline.snapshot import Snapshot
+from keepfit.pipeline.storage import tells_of_storage
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,6 +36,7 @@ class TrainingRun:
         self.folder = snapshot.folder
         plugins.use_plugins(snapshot.root)
 
+    @tells_of_storage
     def build_training_set(self) -> dict[str, Any]:
         """Write the labelled rows known at `as_of`, with their features."""
         from keepfit.backends.feature_store import FeatureStore

@@ -37,15 +37,27 @@ def copy_conforming(
     """
     with explained(dataset):
         found = columns_of(connection, relation)
-        select = conforming(relation, found, dataset, window)
+        select = conforming(
+            relation, found, dataset, window, undated=_any_undated(connection, relation, dataset)
+        )
         notes = f"KV_METADATA {{{literal(SOURCE_COLUMNS)}: {literal(json.dumps(list(found)))}}}"
         connection.execute(
-            f"COPY ({select}) TO {literal(str(out))} (FORMAT parquet, COMPRESSION zstd, {notes})"
+            f"COPY ({select}) TO {literal(str(out))} (FORMAT parquet, COMPRESSION snappy, {notes})"
         )
 
 
-def conforming(relation: str, found: Mapping[str, str], dataset: DatasetSpec, window: Window) -> str:
-    """Write the SELECT of a dataset's columns in their types, for a window."""
+def _any_undated(connection: Connection, relation: str, dataset: DatasetSpec) -> bool:
+    """Tell whether any row has no time; where none has, one scan does, at half the cost of two."""
+    if dataset.snapshot:
+        return False
+    undated = f"SELECT 1 FROM {relation} WHERE {identifier(dataset.source_time)} IS NULL LIMIT 1"
+    return connection.execute(undated).fetchone() is not None
+
+
+def conforming(
+    relation: str, found: Mapping[str, str], dataset: DatasetSpec, window: Window, *, undated: bool = True
+) -> str:
+    """Write the SELECT of a dataset's columns in their types, for a window; rows without a time come too."""
     refuse_missing(dataset, found)
     columns = [
         f"{cast(column, found[column], wanted)} AS {identifier(column)}"
@@ -54,7 +66,8 @@ def conforming(relation: str, found: Mapping[str, str], dataset: DatasetSpec, wi
     select, time = f"SELECT {', '.join(columns)} FROM {relation}", dataset.source_time
     if dataset.snapshot:
         return select
-    return " UNION ALL ".join(f"{select} WHERE {rows}" for rows in inside(time, found[time], window))
+    scans = inside(time, found[time], window)
+    return " UNION ALL ".join(f"{select} WHERE {rows}" for rows in (scans if undated else scans[:1]))
 
 
 def declared(dataset: DatasetSpec, found: Iterable[str]) -> pa.Schema:
