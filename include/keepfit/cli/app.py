@@ -7,7 +7,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from keepfit.cli import check, environment, new, quarantine, records, run, schema, service
+from keepfit.cli import check, environment, new, propose, quarantine, records, run, schema, service
 from keepfit.errors import KeepfitError
 
 
@@ -37,6 +37,7 @@ app.command()(schema.schema)
 app.command("list")(records.overview)
 app.command()(run.run)
 app.command()(quarantine.quarantine)
+app.command()(propose.propose)
 app.command()(records.decisions)
 app.command()(records.history)
 app.command()(service.up)
