@@ -215,7 +215,7 @@ def scanned(file: Path, entries: list[Entry]) -> list[Any]:
     checks = [compile_entry(each, columns_there) for each in entries]
     with engine(BOUNDS, file.parent / "scratch") as connection:
         columns_there.show(connection, file)
-        found = iter(run_checks(connection, [check for check in checks if check], ()))
+        found = iter(run_checks(connection, [check for check in checks if check], (), ()).found)
     return ["left to GX" if check is None else verdict_told(next(found).verdict) for check in checks]
 
 

@@ -136,9 +136,8 @@ TRUSTED = (
 
 def dump_estimator(estimator: Any, path: Path) -> None:
     """Write an estimator with skops; what could not be read back is refused here, not at deployment."""
-    import skops.io
-
-    skops.io.dump(estimator, path)
+    skops = _skops()
+    skops.dump(estimator, path)
     if foreign := _foreign(path):
         raise TrainingError(
             f"{type(estimator).__name__} holds types that keepfit does not read back: {', '.join(foreign)}. "
@@ -154,10 +153,8 @@ def load_estimator(path: Path) -> Any:
         raise UntrustedModelError(
             f"{path} holds types outside keepfit's allow-list: {', '.join(foreign)}. Do not use it."
         )
-    return skops.io.load(path, trusted=list(TRUSTED))
+    return _skops().load(path, trusted=list(TRUSTED))
 
 
 def _foreign(path: Path) -> list[str]:
-    import skops.io
-
-    return sorted(set(skops.io.get_untrusted_types(file=path)) - set(TRUSTED))
+    return sorted(set(_skops().get_untrusted_types(file=path)) - set(TRUSTED))

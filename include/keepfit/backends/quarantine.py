@@ -91,7 +91,7 @@ def part_rows(
 def _not_met(connection: Connection, suite: str, columns: Columns) -> list[Check]:
     entries = [each for each in parse_suite(suite, "suite")[1] if each.severity == "critical"]
     checks = [check for each in entries if (check := compile_entry(each, columns)) and check.fails]
-    return [each.check for each in run_checks(connection, checks, ()) if not each.verdict.met]
+    return [each.check for each in run_checks(connection, checks, (), ()).found if not each.verdict.met]
 
 
 def _mark(

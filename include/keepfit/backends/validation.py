@@ -10,7 +10,7 @@ from keepfit.backends.suite_file import Entry, parse_suite
 from keepfit.backends.suite_scan.check import Check
 from keepfit.backends.suite_scan.compile import columns_named, compile_entry
 from keepfit.backends.suite_scan.rows import Columns
-from keepfit.backends.suite_scan.scan import Found, missing_counts, run_checks
+from keepfit.backends.suite_scan.scan import Found, run_checks
 from keepfit.backends.validation_report import BY_WEIGHT, Failure, ValidationReport
 from keepfit.backends.wording import ONLY_EMPTY, observed_said, rows_said, unlookable
 from keepfit.spec.problem import did_you_mean
@@ -52,19 +52,18 @@ def validate_rows(
     with engine(bounds, scratch) as connection:
         columns.show(connection, path)
         named = [each for each in key if each in columns.kinds]
-        found = run_checks(connection, list(checks.values()), named)
-        rows, missing = missing_counts(connection, columns.kinds)
+        scanned = run_checks(connection, list(checks.values()), columns.kinds, named)
     failures = [
         *_schema_failures(absent, columns),
-        *_said(found),
+        *_said(scanned.found),
         *_looked_at_by_gx(path, [entry for entry in there if entry.place not in checks], file),
     ]
-    if not rows:
+    if not scanned.rows:
         failures.append(
             Failure("rows", None, "warning", "there are none, and nearly everything holds of none")
         )
-    shares = {column: round(count / rows, 6) for column, count in missing.items() if count}
-    return ValidationReport.of(name, rows, len(entries), failures, shares)
+    shares = {column: round(count / scanned.rows, 6) for column, count in scanned.missing.items() if count}
+    return ValidationReport.of(name, scanned.rows, len(entries), failures, shares)
 
 
 def _sorted_out(entries: Iterable[Entry], columns: Columns) -> tuple[dict[str, list[Entry]], list[Entry]]:

@@ -7,7 +7,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from keepfit.cli import check, environment, new, quarantine, rebuild, records, run, schema, service
+from keepfit.cli import check, environment, new, propose, quarantine, rebuild, records, run, schema, service
 from keepfit.errors import KeepfitError
 
 
@@ -38,6 +38,7 @@ app.command("list")(records.overview)
 app.command()(run.run)
 app.command()(rebuild.rebuild)
 app.command()(quarantine.quarantine)
+app.command()(propose.propose)
 app.command()(records.decisions)
 app.command()(records.history)
 app.command()(service.up)

@@ -1,6 +1,6 @@
 """Run checks: one SELECT for all of them, then a few examples of the rows that fail."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,31 +26,45 @@ class Found:
     """The keys of some of the rows that fail."""
 
 
-def run_checks(connection: Connection, checks: Sequence[Check], key: Sequence[str]) -> tuple[Found, ...]:
-    """Look at the view of the rows; `key` names the columns by which a failing row is told."""
-    needed = list(dict.fromkeys(each for check in checks for each in check.needs))
-    values = dict(zip(needed, _values(connection, needed), strict=True))
-    found = []
-    for check in checks:
-        verdict = check.judge([values[each] for each in check.needs])
-        if verdict.met or not verdict.count or check.fails is None:
-            found.append(Found(check, verdict))
-        else:
-            found.append(Found(check, verdict, *_failing(connection, check, key)))
-    return tuple(found)
+@dataclass(frozen=True)
+class Scanned:
+    """What one scan tells."""
+
+    found: tuple[Found, ...]
+    rows: int
+    missing: Mapping[str, int]
+    """How many values are missing, by column."""
 
 
-def missing_counts(connection: Connection, columns: Iterable[str]) -> tuple[int, dict[str, int]]:
-    """Count the rows, and the missing values of columns."""
-    names = list(columns)
-    rows, *there = _values(connection, ["count(*)", *(f"count({identifier(name)})" for name in names)])
-    return int(rows), {name: int(rows) - int(count) for name, count in zip(names, there, strict=True)}
+def run_checks(
+    connection: Connection, checks: Sequence[Check], columns: Iterable[str], key: Sequence[str]
+) -> Scanned:
+    """Look at the view of the rows, once.
+
+    Args:
+        connection: Where the view is.
+        checks: What to look for.
+        columns: Those whose missing values are counted.
+        key: The columns by which a failing row is told.
+    """
+    there = {name: f"count({identifier(name)})" for name in columns}
+    needed = ["count(*)", *there.values(), *(each for check in checks for each in check.needs)]
+    values = _values(connection, list(dict.fromkeys(needed)))
+    rows = int(values["count(*)"])
+    missing = {name: rows - int(values[count]) for name, count in there.items()}
+    return Scanned(tuple(_found(connection, check, values, key) for check in checks), rows, missing)
 
 
-def _values(connection: Connection, expressions: Sequence[str]) -> Sequence[Any]:
-    if not expressions:
-        return ()
-    return connection.execute(f"SELECT {', '.join(expressions)} FROM {ROWS}").fetchone() or ()
+def _found(connection: Connection, check: Check, values: Mapping[str, Any], key: Sequence[str]) -> Found:
+    verdict = check.judge([values[each] for each in check.needs])
+    if verdict.met or not verdict.count or check.fails is None:
+        return Found(check, verdict)
+    return Found(check, verdict, *_failing(connection, check, key))
+
+
+def _values(connection: Connection, expressions: Sequence[str]) -> dict[str, Any]:
+    row = connection.execute(f"SELECT {', '.join(expressions)} FROM {ROWS}").fetchone() or ()
+    return dict(zip(expressions, row, strict=True))
 
 
 def _failing(
