@@ -241,13 +241,23 @@ def test_files_of_a_repository_may_import_each_other_and_leave_no_trace(
     assert sys.path == path
 
 
-def test_an_edit_is_registered_and_nothing_is_deleted(shop: "Shop") -> None:
+def test_what_is_new_is_registered_by_itself(shop: "Shop") -> None:
+    first = shop.store().register()
+    more = '\nvisitor = FeatureService(name="visitor", features=[habits])\n'
+    shop.write("features.py", (shop.root / "feature_repo/features.py").read_text() + more)
+    store = shop.store()
+    assert store.register() != first
+    assert store.service("visitor").feature_names == ("visits", "spend", "tier")
+
+
+def test_what_goes_waits_until_the_edit_is_applied(shop: "Shop") -> None:
     first = shop.store().register()
     shop.edit("features.py", 'name="shopper"', 'name="visitor"')
     store = shop.store()
-    assert store.register() != first
-    assert store.service("visitor").feature_names == ("visits", "spend", "tier", "share")
+    assert store.register() == first
     assert store.service("shopper").join_keys == ("customer",)
+    with pytest.raises(FeatureStoreError, match="No feature service is named 'visitor'"):
+        store.service("visitor")
 
 
 def test_a_service_is_described(shop: "Shop") -> None:
@@ -418,12 +428,12 @@ def test_a_corrected_value_replaces_the_wrong_one(shop: "Shop") -> None:
 
 
 def test_a_view_registered_before_its_dataset_is_checked_when_it_is_materialised(shop: "Shop") -> None:
-    shop.edit("features.py", 'name="spend", dtype=Float64', 'name="spent", dtype=Float64')
+    shop.edit("features.py", 'name="visits"', 'name="visit"')
     store = shop.store()
     store.register()
     shop.habits(("ann", "1", 1, 10.0, "a"))
     message = (
-        r"features\.py: The view 'habits' needs the column 'spent'.* Did you mean 'spend'\? It has: customer"
+        r"features\.py: The view 'habits' needs the column 'visit'.* Did you mean 'visits'\? It has: customer"
     )
     with pytest.raises(FeatureStoreError, match=message):
         store.materialize("habits", week("1", "2", shop))

@@ -7,7 +7,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from keepfit.cli import check, environment, new, records, run, schema, service
+from keepfit.cli import apply, check, environment, new, records, run, schema, service
 from keepfit.errors import KeepfitError
 
 
@@ -34,6 +34,8 @@ app = typer.Typer(
 app.command()(new.new)
 app.command()(check.check)
 app.command()(schema.schema)
+app.command()(apply.plan)
+app.command()(apply.apply)
 app.command("list")(records.overview)
 app.command()(run.run)
 app.command()(records.decisions)

@@ -49,6 +49,6 @@ def _references(project: Project, *, features: bool) -> Iterator[Problem]:
     yield from suite_problems(project)
     # features.py reads the datasets: one that is broken would be told of twice.
     if features and not any(problem.file.startswith("datasets/") for problem in project.problems):
-        from keepfit.cli.feature_check import feature_problems
+        from keepfit.pipeline.feature_check import feature_problems
 
         yield from feature_problems(project)

@@ -4,6 +4,7 @@ Belongs here: tables, records, migrations, and the unique keys that make a decis
 Does not belong here: deciding anything (`policy`), or running anything (`pipeline`).
 """
 
+from keepfit.ledger.features import Edit, FeatureCheck, FeatureLedger
 from keepfit.ledger.ledger import Ledger
 from keepfit.ledger.migration import migrate
 from keepfit.ledger.records import (
@@ -20,6 +21,9 @@ from keepfit.ledger.records import (
 __all__ = [
     "Decision",
     "Deployment",
+    "Edit",
+    "FeatureCheck",
+    "FeatureLedger",
     "Ledger",
     "Publication",
     "Training",

@@ -27,10 +27,19 @@ class Materialized:
 def materialize(store: "FeatureStore", dataset: DatasetSpec, window: Window) -> Materialized:
     """Bring what was published in a window into the online store, or all of a snapshot.
 
-    Any order of windows, and any window again, leads to the newest values.
+    Any order of windows, and any window again, leads to the newest values. A view that is new to the online
+    store gets all that is published, since the windows before were published without it.
     """
-    since = _FIRST if dataset.snapshot else window.start - OVERLAP
-    reach = Window(since, window.end)
+    reach = Window(_FIRST if dataset.snapshot else window.start - OVERLAP, window.end)
     for view in dataset.feature_views:
-        reach = store.materialize(view, reach)
+        since = reach.start if store.is_materialized(view) else _FIRST
+        reach = Window(reach.start, store.materialize(view, Window(since, reach.end)).end)
     return Materialized(dataset.feature_views, reach.start, reach.end)
+
+
+def rematerialize(store: "FeatureStore", view: str) -> Window | None:
+    """Bring all published values of a view into the online store; None where nothing is published."""
+    newest = store.newest(view)
+    if newest is None:
+        return None
+    return store.materialize(view, Window(_FIRST, newest.replace(microsecond=0) + timedelta(seconds=1)))

@@ -4,8 +4,9 @@ Belongs here: everything that imports Feast. Does not belong here: what a traini
 Importing this package imports Feast, which takes seconds: import it inside the task that needs it.
 """
 
+from keepfit.backends.feature_store.contents import online_store_of
 from keepfit.backends.feature_store.description import FeatureField, ServiceDescription
 from keepfit.backends.feature_store.published import published
 from keepfit.backends.feature_store.store import FeatureStore
 
-__all__ = ["FeatureField", "FeatureStore", "ServiceDescription", "published"]
+__all__ = ["FeatureField", "FeatureStore", "ServiceDescription", "online_store_of", "published"]
