@@ -36,6 +36,7 @@ def test_every_dataset_and_model_becomes_its_dags(shop: Path) -> None:
         "returns__predict",
         "returns__monitor",
         "keepfit__apply",
+        "keepfit__sweep",
     }
 
 
@@ -73,7 +74,7 @@ def test_a_training_goes_from_a_training_set_to_a_verified_champion(shop: Path) 
 def test_predictions_follow_the_rows_to_predict(shop: Path) -> None:
     dag = project_dags(shop)["returns__predict"]
     assert woken_by(dag) == dataset_asset("orders")
-    assert edges(dag) == chain("snapshot", "wait_for_features", "predict")
+    assert edges(dag) == chain("snapshot", "wait_for_features", "check_features", "predict")
     assert outlets(dag) == {"predict": ["x-keepfit://models/returns/predictions"]}
 
 
@@ -105,6 +106,7 @@ def test_what_is_woken_starts_unpaused_and_what_has_a_cron_as_airflow_is_set(sho
         "returns__predict": False,
         "returns__monitor": False,
         "keepfit__apply": False,
+        "keepfit__sweep": None,
     }
 
 

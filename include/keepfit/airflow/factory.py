@@ -15,6 +15,7 @@ from keepfit.airflow.ingest import ingest_dag
 from keepfit.airflow.monitor import monitor_dag
 from keepfit.airflow.predict import predict_dag
 from keepfit.airflow.specs import load_for
+from keepfit.airflow.sweep import sweep_dag
 from keepfit.airflow.train import train_dag
 from keepfit.errors import KeepfitError, SpecError
 from keepfit.spec import Problem, Project
@@ -54,6 +55,7 @@ def _builders(project: Project) -> Iterator[tuple[str, str, Callable[[], DAG]]]:
         for verb, build in _MODEL_DAGS.items():
             yield f"{name}__{verb}", f"models/{name}.yaml", partial(build, project, model)
     yield "keepfit__apply", PROJECT_FILE, partial(apply_dag, project)
+    yield "keepfit__sweep", PROJECT_FILE, partial(sweep_dag, project)
 
 
 def _invalid_dags(problems: Iterable[Problem]) -> Iterator[DAG]:

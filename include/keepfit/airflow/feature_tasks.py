@@ -1,5 +1,7 @@
 """Public blocks about the features of a whole project: one task for each step of an edit."""
 
+import logging
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +12,8 @@ from keepfit.airflow.conf import Trigger
 if TYPE_CHECKING:
     from keepfit.pipeline.applying import ApplyRun
 
+_SAMPLE = 50
+_log = logging.getLogger(__name__)
 Handoff = dict[str, Any]
 """A run's folder and the last step's result."""
 
@@ -52,6 +56,21 @@ def decide_trainings(run: Handoff) -> list[Handoff]:
     """Record the edit, and hand on a decision for each model to train anew."""
     asked = _apply_run(run).decide()
     return [{"model": each["model"], "decision": each["decision"]} for each in asked]
+
+
+@task(multiple_outputs=False)
+def check_features(root: str) -> Handoff:
+    """Check all views: their age at the end of the run's interval, and a sample of what is served of them."""
+    from keepfit.pipeline.features import check_all
+    from keepfit.spec import load_project
+
+    trigger = Trigger.of(get_current_context())
+    at = trigger.interval[1] or datetime.now(UTC)
+    fresh, equal = check_all(load_project(Path(root)), at, _SAMPLE, trigger.run_id)
+    unfit = [check.reason for check in (*fresh, *equal) if not check.passed]
+    for reason in unfit:
+        _log.warning("%s", reason)
+    return {"unfit_features": unfit}
 
 
 def _apply_run(run: Handoff) -> "ApplyRun":

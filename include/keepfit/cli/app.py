@@ -7,7 +7,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from keepfit.cli import apply, check, environment, new, records, run, schema, service
+from keepfit.cli import apply, check, environment, features, new, records, run, schema, service
 from keepfit.errors import KeepfitError
 
 
@@ -36,6 +36,7 @@ app.command()(check.check)
 app.command()(schema.schema)
 app.command()(apply.plan)
 app.command()(apply.apply)
+app.command()(features.features)
 app.command("list")(records.overview)
 app.command()(run.run)
 app.command()(records.decisions)

@@ -8,5 +8,13 @@ from keepfit.backends.feature_store.contents import online_store_of
 from keepfit.backends.feature_store.description import FeatureField, ServiceDescription
 from keepfit.backends.feature_store.published import published
 from keepfit.backends.feature_store.store import FeatureStore
+from keepfit.backends.feature_store.view import RegisteredView
 
-__all__ = ["FeatureField", "FeatureStore", "ServiceDescription", "online_store_of", "published"]
+__all__ = [
+    "FeatureField",
+    "FeatureStore",
+    "RegisteredView",
+    "ServiceDescription",
+    "online_store_of",
+    "published",
+]

@@ -48,6 +48,8 @@ class ServiceDescription:
     """Inputs of on-demand views that no feature view holds."""
     datasets: tuple[str, ...]
     """The published datasets its views read."""
+    views: tuple[str, ...] = ()
+    """The feature views it takes values of."""
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -101,6 +103,7 @@ def describe(feast: Feast, name: str) -> ServiceDescription:
         join_keys=tuple(keys),
         request_columns=tuple(requested),
         datasets=tuple(table for table in tables if table is not None),
+        views=tuple(dict.fromkeys(projection.name for projection in joined.values())),
     )
 
 

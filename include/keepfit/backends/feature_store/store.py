@@ -21,6 +21,7 @@ from keepfit.backends.feature_store.materialize import materialize, newest_of
 from keepfit.backends.feature_store.quiet import quiet
 from keepfit.backends.feature_store.reach import reach_online_store, registered_object, registry_at
 from keepfit.backends.feature_store.register import register, write
+from keepfit.backends.feature_store.view import RegisteredView
 from keepfit.backends.lake import Lake
 from keepfit.backends.lock import alone
 from keepfit.errors import FeatureStoreError
@@ -160,6 +161,15 @@ class FeatureStore:
         one_writer = self._feast.config.online_store.type == "sqlite"
         with self._alone("materialize" if one_writer else f"materialize-{view}"):
             return materialize(self._feast, view, window)
+
+    def view(self, name: str) -> RegisteredView:
+        """Return a registered feature view, to be read from both sides."""
+        return RegisteredView(self._feast, self._view(name), self._engine)
+
+    def view_names(self) -> tuple[str, ...]:
+        """Name the registered views that read published datasets."""
+        found = self._feast.list_batch_feature_views()
+        return tuple(sorted(each.name for each in found if table_of(each.batch_source) is not None))
 
     def is_materialized(self, view: str) -> bool:
         """Tell whether anything of a view was ever brought into the online store."""
