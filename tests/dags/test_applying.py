@@ -77,3 +77,10 @@ def test_an_edit_is_applied_and_starts_a_training_and_a_deletion_needs_leave(
     assert "This edit removes feature service extra. Nothing is applied." in refused.log
     assert run_dag(live, "keepfit__apply", {"allow_deletions": True}).state == "success"
     assert trainings() == before + 1
+
+
+def test_the_sweep_looks_at_every_view_and_says_what_is_not_fit(live: Path, run_dag: "RunDag") -> None:
+    run_dag(live, "keepfit__apply")
+    swept = run_dag(live, "keepfit__sweep")
+    assert swept.tasks == {"check_features": "success"}
+    assert "order_facts has no values known by" in swept.log

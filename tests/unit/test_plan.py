@@ -67,6 +67,16 @@ def test_a_removed_view_asks_its_models_for_a_training() -> None:
     assert made.retrain == {"churn": ("feature view habits removed",)}
 
 
+def test_a_new_view_asks_for_a_training_where_a_service_takes_it_up() -> None:
+    more = Content(
+        "feature service", "all", {"features": "habits, other"}, (*SERVICE.uses, "feature view other")
+    )
+    made = plan(state(view(), SERVICE, MODEL), state(view(), view("other"), more, MODEL))
+    assert made.views == ("other",)
+    assert made.retrain == {"churn": ("feature service all changed",)}
+    assert plan(state(), state(view(), SERVICE, MODEL)).retrain == {}
+
+
 def test_things_in_a_list_are_told_apart_by_name_so_that_their_order_is_no_change() -> None:
     fields = [{"name": "a", "type": "int"}, {"name": "b", "type": "text"}]
     assert flat({"fields": fields}) == flat({"fields": fields[::-1]})

@@ -52,6 +52,17 @@ def make_plan(project: Project) -> Planned:
     return Planned(plan(before, wanted, told), wanted, last.position + 1 if last else 1)
 
 
+def adopt(project: Project, run_id: str) -> None:
+    """Record a project that is registered for the first time as its first edit, if nothing waits."""
+    edits = FeatureLedger(project.locations.ledger_url)
+    if edits.last_edit() is not None:
+        return
+    made = make_plan(project)
+    if not made.plan.problems and all(change.how == "added" for change in made.plan.changes):
+        told = tuple(str(change) for change in made.plan.changes)
+        edits.record_edit(Edit(made.position, made.digest, to_dict(made.contents), told, run_id))
+
+
 def digest_of(contents: Contents) -> str:
     """Return a fingerprint of contents."""
     text = json.dumps(to_dict(contents), sort_keys=True)

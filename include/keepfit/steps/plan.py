@@ -88,7 +88,7 @@ def plan(before: Contents, after: Contents, problems: tuple[str, ...] = ()) -> P
     touched = {
         name: _named(changes[label] for label in sorted(changes.keys() & all_)) for name, all_ in used.items()
     }
-    retrain = {name: _named(_asking(name, changes, all_)) for name, all_ in used.items()}
+    retrain = {name: _named(_asking(changes, all_)) for name, all_ in used.items()}
     return Plan(
         changes=tuple(changes.values()),
         views=tuple(_views(before, after, changes)),
@@ -149,13 +149,15 @@ def _reach(label: str, *states: Contents) -> frozenset[str]:
     return frozenset(seen)
 
 
-def _asking(model: str, changes: Mapping[str, Change], used: frozenset[str]) -> Iterator[Change]:
-    """Yield what asks for a training: a dataset does so when its rows are published anew, not before."""
-    if (own := changes.get(f"model {model}")) and own.how == "added":
-        return
+def _asking(changes: Mapping[str, Change], used: frozenset[str]) -> Iterator[Change]:
+    """Yield what asks for a training: a dataset does so when its rows are published anew, not before.
+
+    What is new asks for none: what a model uses of it, something else names that has changed.
+    """
     for label in sorted(changes.keys() & used):
-        if changes[label].matters and changes[label].kind != "dataset":
-            yield changes[label]
+        change = changes[label]
+        if change.matters and change.how != "added" and change.kind != "dataset":
+            yield change
 
 
 def _views(before: Contents, after: Contents, changes: Mapping[str, Change]) -> Iterator[str]:

@@ -157,7 +157,11 @@ class FeatureStore:
         """Bring the newest values since the window's start into the online store; return what was read.
 
         An older window than the last does no harm: it is read on to the newest published row.
+
+        Raises:
+            NotReadyError: The online store does not answer.
         """
+        reach_online_store(self._feast)
         one_writer = self._feast.config.online_store.type == "sqlite"
         with self._alone("materialize" if one_writer else f"materialize-{view}"):
             return materialize(self._feast, view, window)
