@@ -37,6 +37,10 @@ class FeatureStoreError(KeepfitError):
     """The feature repository and the feature store disagree."""
 
 
+class EditError(FeatureStoreError):
+    """An edit of `feature_repo/` is broken, or deletes without leave: nothing of it is applied."""
+
+
 class TrainingError(KeepfitError):
     """A training set cannot train a model."""
 

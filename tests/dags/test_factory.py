@@ -35,6 +35,8 @@ def test_every_dataset_and_model_becomes_its_dags(shop: Path) -> None:
         "returns__train",
         "returns__predict",
         "returns__monitor",
+        "keepfit__apply",
+        "keepfit__sweep",
     }
 
 
@@ -75,7 +77,7 @@ def test_a_training_goes_from_a_training_set_to_a_verified_champion(shop: Path) 
 def test_predictions_follow_the_rows_to_predict(shop: Path) -> None:
     dag = project_dags(shop)["returns__predict"]
     assert woken_by(dag) == dataset_asset("orders")
-    assert edges(dag) == chain("snapshot", "wait_for_features", "predict")
+    assert edges(dag) == chain("snapshot", "wait_for_features", "check_features", "predict")
     assert outlets(dag) == {"predict": ["x-keepfit://models/returns/predictions"]}
 
 
@@ -89,6 +91,16 @@ def test_monitoring_follows_the_predictions_and_ends_in_a_decision(shop: Path) -
     }
 
 
+def test_an_edit_goes_from_its_plan_to_the_trainings_it_asks_for(shop: Path) -> None:
+    dag = project_dags(shop)["keepfit__apply"]
+    assert edges(dag) == {
+        *chain("plan", "check", "apply", "rematerialize", "decide", "trigger_training"),
+        ("check", "decide"),
+    }
+    assert dag.get_task("rematerialize").is_mapped
+    assert dag.params["allow_deletions"] is False
+
+
 def test_what_is_woken_starts_unpaused_and_what_has_a_cron_as_airflow_is_set(shop: Path) -> None:
     assert {dag_id: dag.is_paused_upon_creation for dag_id, dag in project_dags(shop).items()} == {
         "orders__ingest": None,
@@ -96,6 +108,8 @@ def test_what_is_woken_starts_unpaused_and_what_has_a_cron_as_airflow_is_set(sho
         "returns__train": None,
         "returns__predict": False,
         "returns__monitor": False,
+        "keepfit__apply": False,
+        "keepfit__sweep": None,
     }
 
 

@@ -8,7 +8,15 @@ import pytest
 from keepfit.airflow import project_dags
 from keepfit.errors import SpecError
 
-GOOD = {"orders__ingest", "spending__ingest", "returns__train", "returns__predict", "returns__monitor"}
+GOOD = {
+    "orders__ingest",
+    "spending__ingest",
+    "returns__train",
+    "returns__predict",
+    "returns__monitor",
+    "keepfit__apply",
+    "keepfit__sweep",
+}
 
 
 def spoil(root: Path, file: str, old: str, new: str) -> None:
@@ -28,7 +36,13 @@ def failure(dag: Any) -> str:
 def test_a_bad_file_becomes_a_paused_dag_that_says_why(shop: Path) -> None:
     spoil(shop, "models/returns.yaml", "features:", "featuers:")
     dags = project_dags(shop)
-    assert set(dags) == {"orders__ingest", "spending__ingest", "returns__invalid"}
+    assert set(dags) == {
+        "orders__ingest",
+        "spending__ingest",
+        "returns__invalid",
+        "keepfit__apply",
+        "keepfit__sweep",
+    }
     invalid = dags["returns__invalid"]
     assert invalid.is_paused_upon_creation
     assert invalid.doc_md is not None

@@ -13,7 +13,14 @@ pytestmark = pytest.mark.e2e
 
 CHECKOUT = Path(__file__).parents[2]
 UV = Path(sys.executable).with_name("uv")
-DAGS = {"orders__ingest", "returns__monitor", "returns__predict", "returns__train"}
+DAGS = {
+    "keepfit__apply",
+    "keepfit__sweep",
+    "orders__ingest",
+    "returns__monitor",
+    "returns__predict",
+    "returns__train",
+}
 LIST_DAGS = """
 from airflow.dag_processing.dagbag import DagBag
 bag = DagBag("dags", bundle_path=None, collect_dags=True)

@@ -11,9 +11,9 @@ import pytest
 from feast.infra.offline_stores.ibis import get_historical_features_ibis
 
 from keepfit.backends.feature_store.lake_source import read_source
-from keepfit.cli.feature_check import feature_problems
 from keepfit.cli.transform_check import Compiled
 from keepfit.errors import FeatureStoreError, NotReadyError
+from keepfit.pipeline.feature_check import feature_problems
 from keepfit.spec import Window
 
 if TYPE_CHECKING:
@@ -275,13 +275,23 @@ def test_files_of_a_repository_may_import_each_other_and_leave_no_trace(
     assert sys.path == path
 
 
-def test_an_edit_is_registered_and_nothing_is_deleted(shop: "Shop") -> None:
+def test_what_is_new_is_registered_by_itself(shop: "Shop") -> None:
+    first = shop.store().register()
+    more = '\nvisitor = FeatureService(name="visitor", features=[habits])\n'
+    shop.write("features.py", (shop.root / "feature_repo/features.py").read_text() + more)
+    store = shop.store()
+    assert store.register() != first
+    assert store.service("visitor").feature_names == ("visits", "spend", "tier")
+
+
+def test_what_goes_waits_until_the_edit_is_applied(shop: "Shop") -> None:
     first = shop.store().register()
     shop.edit("features.py", 'name="shopper"', 'name="visitor"')
     store = shop.store()
-    assert store.register() != first
-    assert store.service("visitor").feature_names == ("visits", "spend", "tier", "share")
+    assert store.register() == first
     assert store.service("shopper").join_keys == ("customer",)
+    with pytest.raises(FeatureStoreError, match="No feature service is named 'visitor'"):
+        store.service("visitor")
 
 
 def test_a_service_is_described(shop: "Shop") -> None:
@@ -381,9 +391,9 @@ def test_check_holds_a_view_against_what_its_dataset_would_publish(
     if transform:
         shop.write("transforms/habits.sql", transform)
         shop.edit("datasets/habits.yaml", "key:", "transform: habits\nkey:")
-    assert list(feature_problems(shop.project, Compiled(shop.project))) == []
+    assert list(feature_problems(shop.project, Compiled(shop.project).columns)) == []
     shop.edit("features.py", old, new)
-    (problem,) = feature_problems(shop.project, Compiled(shop.project))
+    (problem,) = feature_problems(shop.project, Compiled(shop.project).columns)
     assert str(problem) == f"features.py: {message}"
 
 

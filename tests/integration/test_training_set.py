@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pytest
 
-from keepfit.cli.feature_check import feature_problems
 from keepfit.cli.transform_check import Compiled
 from keepfit.errors import ConfError, NotReadyError, TrainingError
+from keepfit.pipeline.feature_check import feature_problems
 from keepfit.steps.training_set import TrainingSet, build_training_set
 
 if TYPE_CHECKING:
@@ -219,7 +219,7 @@ SHOPPER = 'shopper = FeatureService(name="shopper", features=[habits, basket])'
 
 def refused(shop: "Shop") -> list[str]:
     """Return what `keepfit check` and a training say of the features; they say the same."""
-    told = [str(problem) for problem in feature_problems(shop.project, Compiled(shop.project))]
+    told = [str(problem) for problem in feature_problems(shop.project, Compiled(shop.project).columns)]
     if told:
         with pytest.raises(TrainingError) as error:
             build(shop)

@@ -542,3 +542,30 @@ def test_the_loop_closes_without_airflow(shop: Path) -> None:
     assert len(ledger.decisions("returns")) == 1
     assert len(ledger.trainings("returns")) == 2
     assert "the first" in keepfit("history", "returns", "--root", shop).stdout
+
+
+@pytest.mark.slow
+def test_an_edit_is_planned_applied_and_refused_on_the_command_line(shop: Path) -> None:
+    assert (
+        keepfit("run", "orders", "--from", "2024-01-01", "--to", "2024-04-01", "--root", shop).exit_code == 0
+    )
+    assert keepfit("plan", "--root", shop).output == "Nothing differs from what is applied.\n"
+    edit(shop, "features.py", "ttl=timedelta(", "ttl=2 * timedelta(")
+    planned = keepfit("plan", "--root", shop)
+    assert "~ feature view order_facts: ttl " in planned.output
+    assert "will materialise order_facts whole" in planned.output
+    assert "order_facts: materialised until " in keepfit("apply", "--root", shop).output
+    looked = keepfit("features", "--root", shop)
+    assert looked.exit_code == 0, looked.output
+    assert looked.output.splitlines()[1].split() == [
+        "order_facts",
+        "2024-03-31",
+        "22:38",
+        "60d",
+        "yes",
+        "yes",
+    ]
+    edit(shop, "features.py", 'name="orders", features', 'name="other", features')
+    refused = keepfit("plan", "--root", shop)
+    assert refused.exit_code == 1
+    assert "problem: models/returns.yaml: features: No feature service is named 'orders'" in refused.output

@@ -10,7 +10,7 @@ from airflow.sdk import DAG, ExceptionRetryPolicy, Param, PartitionedAssetTimeta
 from keepfit import errors
 from keepfit.spec import Project
 
-Verb = Literal["ingest", "quarantine", "train", "predict", "monitor"]
+Verb = Literal["ingest", "quarantine", "train", "predict", "monitor", "apply", "sweep"]
 Pool = Literal["keepfit_features", "keepfit_training"]
 
 _FINAL = (
@@ -20,6 +20,7 @@ _FINAL = (
     errors.SchemaError,
     errors.ValidationFailedError,
     errors.TransformError,
+    errors.EditError,
     errors.TrainingError,
     errors.UntrustedModelError,
     errors.DecisionError,

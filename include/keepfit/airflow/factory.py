@@ -9,14 +9,17 @@ from pathlib import Path, PurePosixPath
 from airflow.sdk import DAG, get_parsing_context, task
 from airflow.sdk.exceptions import AirflowException
 
+from keepfit.airflow.apply import apply_dag
 from keepfit.airflow.docs import problem_doc
 from keepfit.airflow.ingest import ingest_dag, quarantine_dag
 from keepfit.airflow.monitor import monitor_dag
 from keepfit.airflow.predict import predict_dag
 from keepfit.airflow.specs import load_for
+from keepfit.airflow.sweep import sweep_dag
 from keepfit.airflow.train import train_dag
 from keepfit.errors import KeepfitError, SpecError
 from keepfit.spec import Problem, Project
+from keepfit.spec.load import PROJECT_FILE
 
 _MODEL_DAGS = {"train": train_dag, "predict": predict_dag, "monitor": monitor_dag}
 
@@ -53,6 +56,8 @@ def _builders(project: Project) -> Iterator[tuple[str, str, Callable[[], DAG]]]:
     for name, model in project.models.items():
         for verb, build in _MODEL_DAGS.items():
             yield f"{name}__{verb}", f"models/{name}.yaml", partial(build, project, model)
+    yield "keepfit__apply", PROJECT_FILE, partial(apply_dag, project)
+    yield "keepfit__sweep", PROJECT_FILE, partial(sweep_dag, project)
 
 
 def _invalid_dags(problems: Iterable[Problem]) -> Iterator[DAG]:

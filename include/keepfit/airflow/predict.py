@@ -27,5 +27,5 @@ def predict_dag(project: Project, spec: ModelSpec) -> DAG:
     ) as dag:
         started = tasks.snapshot(str(project.root), model=spec.name)
         ready = FeatureSensor(task_id="wait_for_features", started=started).output
-        tasks.predict.override(outlets=[predictions_asset(spec.name)])(ready)
+        tasks.predict.override(outlets=[predictions_asset(spec.name)])(tasks.check_features(ready))
     return dag

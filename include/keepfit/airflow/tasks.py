@@ -176,6 +176,15 @@ def verify(run: Handoff) -> Handoff:
 
 
 @task(multiple_outputs=False)
+def check_features(run: Handoff) -> Handoff:
+    """Check that the features are as fresh as promised; stop, or mark what follows, by the model's spec."""
+    result = _prediction(run).check_features()
+    for reason in result["unfit_features"]:
+        _log.warning("%s", reason)
+    return _hand_on(run, result)
+
+
+@task(multiple_outputs=False)
 def predict(run: Handoff) -> Handoff:
     """Score the window's rows and publish the predictions; skipped while there is no champion."""
     result, taken = _prediction(run).predict(), _snapshot(run)

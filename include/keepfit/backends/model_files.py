@@ -5,6 +5,7 @@ Nothing here unpickles. A folder is read only if its files are exactly those rec
 
 import hashlib
 import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -147,8 +148,6 @@ def dump_estimator(estimator: Any, path: Path) -> None:
 
 def load_estimator(path: Path) -> Any:
     """Read an estimator with skops, if it holds no type outside the allow-list."""
-    import skops.io
-
     if foreign := _foreign(path):
         raise UntrustedModelError(
             f"{path} holds types outside keepfit's allow-list: {', '.join(foreign)}. Do not use it."
@@ -158,3 +157,11 @@ def load_estimator(path: Path) -> Any:
 
 def _foreign(path: Path) -> list[str]:
     return sorted(set(_skops().get_untrusted_types(file=path)) - set(TRUSTED))
+
+
+def _skops() -> Any:
+    """Import skops, which looks for its functions in all modules, also in those that warn of it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import skops.io
+    return skops.io

@@ -7,7 +7,20 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from keepfit.cli import check, environment, new, propose, quarantine, rebuild, records, run, schema, service
+from keepfit.cli import (
+    apply,
+    check,
+    environment,
+    features,
+    new,
+    propose,
+    quarantine,
+    rebuild,
+    records,
+    run,
+    schema,
+    service,
+)
 from keepfit.errors import KeepfitError
 
 
@@ -34,6 +47,9 @@ app = typer.Typer(
 app.command()(new.new)
 app.command()(check.check)
 app.command()(schema.schema)
+app.command()(apply.plan)
+app.command()(apply.apply)
+app.command()(features.features)
 app.command("list")(records.overview)
 app.command()(run.run)
 app.command()(rebuild.rebuild)

@@ -54,6 +54,6 @@ def _references(project: Project, *, features: bool) -> Iterator[Problem]:
     yield from computed_column_problems(project, compiled)
     yield from suite_problems(project, compiled)
     if features:
-        from keepfit.cli.feature_check import feature_problems
+        from keepfit.pipeline.feature_check import feature_problems
 
-        yield from feature_problems(project, compiled)
+        yield from feature_problems(project, compiled.columns)

@@ -63,6 +63,7 @@ def predict(snapshot: Snapshot) -> Done:
             f"Not published for {snapshot.the_window.key} yet: {', '.join(missing)}. "
             f"{snapshot.the_model.name} needs them. Run `keepfit run {missing[0]} {_bounds(snapshot)}`."
         )
+    yield "check_features", run.check_features()
     yield "predict", run.predict()
 
 

@@ -65,8 +65,10 @@ def _mlflow(project: Project) -> None:
 
 def _feast(project: Project) -> None:
     from keepfit.backends.feature_store import FeatureStore
+    from keepfit.pipeline.planning import adopt
 
     FeatureStore(project).register()
+    adopt(project, "prepare")
 
 
 _PARTS: Mapping[str, Callable[[Project], None]] = {"ledger": _ledger, "mlflow": _mlflow, "feast": _feast}

@@ -5,6 +5,7 @@ Does not belong here: deciding anything (`policy`), or running anything (`pipeli
 """
 
 from keepfit.ledger.coverage import gaps, share, spans
+from keepfit.ledger.features import Edit, FeatureCheck, FeatureLedger
 from keepfit.ledger.ledger import Ledger
 from keepfit.ledger.migration import migrate
 from keepfit.ledger.records import (
@@ -22,6 +23,9 @@ from keepfit.ledger.records import (
 __all__ = [
     "Decision",
     "Deployment",
+    "Edit",
+    "FeatureCheck",
+    "FeatureLedger",
     "Ledger",
     "Publication",
     "Ruling",

@@ -9,7 +9,7 @@ from keepfit.errors import LedgerError
 from keepfit.spec import Window
 
 Verdict = Literal["retrain", "keep", "insufficient", "blocked"]
-Trigger = Literal["drift", "performance", "new_rows", "age", "none"]
+Trigger = Literal["drift", "performance", "new_rows", "age", "feature_change", "none"]
 
 
 def decision_key(model: str, policy_version: str, window: Window) -> str:

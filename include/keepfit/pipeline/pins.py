@@ -55,16 +55,10 @@ def pin_inputs(snapshot: Snapshot, built: "TrainingSet") -> None:
         FeatureStoreError: The features were edited meanwhile.
     """
     from keepfit.backends import libraries
-    from keepfit.backends.feature_store import definitions_digest, read_definitions
     from keepfit.backends.lake import Lake
     from keepfit.backends.lake_pins import TablePin
 
-    definitions = read_definitions(snapshot.root / FEATURE_REPO)
-    if definitions_digest(definitions, snapshot.datasets) != built.registry_digest:
-        raise FeatureStoreError(
-            f"The features in {snapshot.root / FEATURE_REPO} were edited while {snapshot.the_model.name} "
-            "was being trained, so what it is trained on could not be built again. Try again."
-        )
+    definitions = _definitions(snapshot, built.registry_digest)
     lake = Lake(snapshot.locations.lake)
     snapshot.folder.write(
         INPUTS,
@@ -79,6 +73,21 @@ def pin_inputs(snapshot: Snapshot, built: "TrainingSet") -> None:
             "git_commit": commit_of(snapshot.root),
         },
     )
+
+
+def _definitions(snapshot: Snapshot, digest: str) -> dict[str, str]:
+    """Return the texts of the features as they are registered, also while an edit of them waits."""
+    from keepfit.backends.feature_store import definitions_digest, kept_definitions, read_definitions
+
+    if (kept := kept_definitions(snapshot.locations, digest)) is not None:
+        return kept
+    definitions = read_definitions(snapshot.root / FEATURE_REPO)
+    if definitions_digest(definitions, snapshot.datasets) != digest:
+        raise FeatureStoreError(
+            f"The features in {snapshot.root / FEATURE_REPO} are not those that {snapshot.the_model.name} "
+            "is trained on, so this could not be built again. See `keepfit plan`, then `keepfit apply`."
+        )
+    return definitions
 
 
 def write_pins(snapshot: Snapshot, trained: Mapping[str, Any]) -> Path:

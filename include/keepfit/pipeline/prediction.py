@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from keepfit.errors import NotReadyError
 from keepfit.ledger import Ledger, Publication
 from keepfit.pipeline.snapshot import Snapshot
 from keepfit.pipeline.snapshot_age import snapshot_ages
@@ -36,6 +37,25 @@ class PredictionRun:
         ledger = Ledger(self.snapshot.locations.ledger_url)
         return tuple(name for name in needed if not ledger.covers(name, self.snapshot.the_window))
 
+    def check_features(self) -> dict[str, Any]:
+        """Say which features are not fit to predict with at the window's end.
+
+        Raises:
+            NotReadyError: Some are not, and the model is to stop then.
+        """
+        from keepfit.pipeline.features import FeatureChecks
+
+        store, at = self._store(), self.snapshot.the_window.end
+        store.register()
+        checks = FeatureChecks(store, self.snapshot.locations, self.snapshot.datasets, self.snapshot.run_id)
+        unfit = checks.unfit(store.service(self.spec.features).views, at)
+        if unfit and self.spec.predict.unfit_features == "stop":
+            raise NotReadyError(
+                f"{self.spec.name} predicts nothing for {self.snapshot.the_window.key}: {'; '.join(unfit)}. "
+                "To predict all the same, set `predict.unfit_features: mark`."
+            )
+        return self.folder.write("check_features", {"unfit_features": unfit})
+
     def predict(self) -> dict[str, Any]:
         """Score the window's rows and publish them, replacing the window.
 
@@ -66,6 +86,7 @@ class PredictionRun:
                 "rows": predicted.rows,
                 "skipped": None,
                 "rows_without_features": predicted.without_features,
+                "unfit_features": self._unfit(),
                 "version": model.version,
                 "role": role,
                 "table": table,
@@ -79,6 +100,14 @@ class PredictionRun:
         datasets = self._store().service(self.spec.features).datasets
         given = (self.snapshot.datasets[name] for name in datasets)
         return snapshot_ages(Ledger(self.snapshot.locations.ledger_url), given, self.snapshot.the_window)
+
+    def _unfit(self) -> list[str]:
+        found: list[str] = []
+        return (
+            self.folder.read("check_features")["unfit_features"]
+            if self.folder.has("check_features")
+            else found
+        )
 
     def _table(self, version: str, role: str) -> str:
         champions = f"predictions__{self.spec.name}"

@@ -98,6 +98,8 @@ class DatasetSpec(Closed):
     """A SELECT under `transforms/`. It reads `source` (the extracted rows) or the inputs by name."""
     feature_views: tuple[str, ...] = ()
     """Feast feature views materialised when a window is published."""
+    freshness: PositiveDuration | None = None
+    """How old the newest rows may be for their features to be fresh; a view's own `ttl` when not given."""
     schedule: Cron | None = None
     """A cron expression or preset; a run works on the interval between two ticks."""
     start: Moment | None = None

@@ -226,6 +226,9 @@ class PredictSpec(Closed):
 
     threshold: Share = 0.5
     """The probability from which a row counts as positive."""
+    unfit_features: Literal["stop", "mark"] = "mark"
+    """When features are older than promised, or the online store was found to differ from what is published:
+    `stop` predicts nothing and tries again later, `mark` says so beside the result."""
     batch_rows: Annotated[int, Field(ge=100)] = 50_000
     """How many rows are held in memory at once."""
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from keepfit.spec.fields import Closed, Name
+from keepfit.spec.fields import Closed, Cron, Name
 
 
 class EngineSpec(Closed):
@@ -30,6 +30,8 @@ class ProjectSpec(Closed):
     lake: str | None = None
     """Where datasets are published: a path relative to the project's root. `<home>/lake` when not given."""
     engine: EngineSpec = Field(default_factory=EngineSpec)
+    sweep: Cron = "@daily"
+    """How often all features are checked: their age, and a sample of what is served online."""
     slots: Annotated[int, Field(ge=1, le=512)] = 4
     """How many tasks the embedded Airflow runs at once."""
 

@@ -27,9 +27,30 @@ class Materialized:
 def materialize(store: "FeatureStore", dataset: DatasetSpec, window: Window) -> Materialized:
     """Bring what was published in a window into the online store, or all of a snapshot.
 
-    Any order of windows, and any window again, leads to the newest values.
+    Any order of windows, and any window again, leads to the newest values. A view that is new to the online
+    store gets all that is published, since the windows before were published without it.
     """
     reach = Window(_FIRST, window.end) if dataset.snapshot else window.reaching_back(OVERLAP)
-    for view in dataset.feature_views:
-        reach = store.materialize(view, reach)
-    return Materialized(dataset.feature_views, reach.start, reach.end)
+    done = [
+        store.materialize(view, reach if store.is_materialized(view) else _whole(store, view, reach))
+        for view in dataset.feature_views
+    ]
+    return Materialized(dataset.feature_views, reach.start, max([reach.end, *(each.end for each in done)]))
+
+
+def _whole(store: "FeatureStore", view: str, least: Window) -> Window:
+    """Take in all that is published of a view."""
+    newest = store.newest(view)
+    return Window(_FIRST, max(least.end, _after(newest)) if newest else least.end)
+
+
+def _after(moment: datetime) -> datetime:
+    return moment.replace(microsecond=0) + timedelta(seconds=1)
+
+
+def rematerialize(store: "FeatureStore", view: str) -> Window | None:
+    """Bring all published values of a view into the online store; None where nothing is published."""
+    newest = store.newest(view)
+    if newest is None:
+        return None
+    return store.materialize(view, Window(_FIRST, _after(newest)))

@@ -10,18 +10,24 @@ import warnings
 with warnings.catch_warnings():
     import feast.feature_store  # noqa: F401
 
-from keepfit.backends.feature_store.definitions import RestoredStore, definitions_digest, read_definitions
+from keepfit.backends.feature_store.contents import online_store_of
+from keepfit.backends.feature_store.definitions import RestoredStore, definitions_digest
 from keepfit.backends.feature_store.description import FeatureField, ReadColumn, ServiceDescription
 from keepfit.backends.feature_store.published import published
 from keepfit.backends.feature_store.store import FeatureStore
+from keepfit.backends.feature_store.texts import kept_definitions, read_definitions
+from keepfit.backends.feature_store.view import RegisteredView
 
 __all__ = [
     "FeatureField",
     "FeatureStore",
     "ReadColumn",
+    "RegisteredView",
     "RestoredStore",
     "ServiceDescription",
     "definitions_digest",
+    "kept_definitions",
+    "online_store_of",
     "published",
     "read_definitions",
 ]

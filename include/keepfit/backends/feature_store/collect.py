@@ -1,6 +1,7 @@
 """Reads the Feast objects that a repository's Python files define."""
 
 import importlib
+import linecache
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -89,6 +90,8 @@ def _importable(repo: Path, modules: Mapping[str, Path]) -> Iterator[None]:
     hidden = {name: sys.modules.pop(name) for name in modules if name in sys.modules}
     sys.path.insert(0, str(repo))
     importlib.invalidate_caches()
+    # Feast takes an on-demand view's text from the lines that Python remembers, also of an older file.
+    linecache.clearcache()
     finder = _Finder(modules)
     sys.meta_path.insert(0, finder)
     try:

@@ -16,10 +16,18 @@ FILE = "feature_store.yaml"
 OFFLINE_STORE = "keepfit.backends.feature_store.offline.LakeOfflineStore"
 
 
-def repo_config(repo: Path, locations: Locations, engine: EngineSpec) -> RepoConfig:
+def repo_config(
+    repo: Path, locations: Locations, engine: EngineSpec, *, trial: Path | None = None
+) -> RepoConfig:
     """Read `feature_store.yaml`; its `${KEEPFIT_...}` variables are the project's own stores.
 
     The process's environment is not changed, so one process can work on several projects.
+
+    Args:
+        repo: The folder with the file.
+        locations: The project's stores.
+        engine: The bounds of the offline store's engine.
+        trial: A folder for a registry and an online store that stand in for the file's own.
     """
     file = repo / FILE
     if not file.exists():
@@ -28,6 +36,9 @@ def repo_config(repo: Path, locations: Locations, engine: EngineSpec) -> RepoCon
     offline = raw.get("offline_store")
     if isinstance(offline, dict) and offline.get("type") == OFFLINE_STORE:
         offline |= {"memory_limit": engine.memory_limit, "threads": engine.threads} | offline
+    if trial is not None:
+        raw["registry"] = {"registry_type": "sql", "path": f"sqlite:///{trial / 'registry.db'}"}
+        raw["online_store"] = {"type": "sqlite", "path": str(trial / "online.db")}
     try:
         config = RepoConfig(**raw)
     except ValidationError as error:

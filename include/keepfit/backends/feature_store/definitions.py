@@ -8,19 +8,12 @@ from typing import Any
 import yaml
 from feast import Project
 
-from keepfit.backends.feature_store.collect import collect, python_files
+from keepfit.backends.feature_store.collect import collect
 from keepfit.backends.feature_store.config import FILE
 from keepfit.backends.feature_store.quiet import quiet
 from keepfit.backends.feature_store.register import digest_of
 from keepfit.backends.feature_store.store import FeatureStore, HasStores
 from keepfit.spec import DatasetSpec
-
-
-def read_definitions(repo: Path) -> dict[str, str]:
-    """Return the texts of all files that decide what is registered, by path within the folder."""
-    repo = repo.resolve()
-    files = (*sorted(python_files(repo)), repo / FILE)
-    return {file.relative_to(repo).as_posix(): file.read_text(encoding="utf-8") for file in files}
 
 
 def definitions_digest(texts: Mapping[str, str], datasets: Mapping[str, DatasetSpec]) -> str:

@@ -62,6 +62,8 @@ class ServiceDescription:
     """The published datasets its views read."""
     reads: tuple[ReadColumn, ...]
     """What it reads of them, by the columns' own names."""
+    views: tuple[str, ...] = ()
+    """The feature views it takes values of."""
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -125,6 +127,7 @@ def describe(feast: Feast, name: str) -> ServiceDescription:
         request_columns=tuple(requested),
         datasets=tuple(table for table in tables if table is not None),
         reads=tuple(reads),
+        views=tuple(dict.fromkeys(projection.name for projection in joined.values())),
     )
 
 

@@ -1,6 +1,6 @@
 """Brings published values into the online store, so that it always ends up with the newest."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pyarrow.compute as pc
@@ -37,7 +37,9 @@ def _to_the_newest(feast: Feast, view: str, window: Window) -> Window:
     source = feast.get_feature_view(view).batch_source
     table = table_of(source)
     newest = newest_of(table, source.timestamp_field) if table else None
-    return Window(window.start, max(window.end, newest)) if newest else window
+    if newest is None:
+        return window
+    return Window(window.start, max(window.end, newest.replace(microsecond=0) + timedelta(seconds=1)))
 
 
 def _refuse_unfit(feast: Feast, view: str) -> None:

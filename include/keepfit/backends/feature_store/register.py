@@ -1,22 +1,31 @@
-"""Puts a repository's features into Feast's registry, when they have changed."""
+"""Puts a repository's features into Feast's registry: new ones by itself, an edit when it is applied."""
 
 import hashlib
+import logging
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from feast import FeatureStore as Feast
 from feast import Project
 from feast.errors import ProjectObjectNotFoundException
+from sqlalchemy.exc import OperationalError
 
 from keepfit.backends.feature_store.check import Columns, check
 from keepfit.backends.feature_store.collect import collect, python_files
 from keepfit.backends.feature_store.config import FILE
+from keepfit.backends.feature_store.contents import contents_of
 from keepfit.backends.feature_store.left_out import ready
 from keepfit.backends.feature_store.quiet import quiet
+from keepfit.backends.feature_store.reach import is_sqlite
+from keepfit.backends.feature_store.texts import keep_definitions
+from keepfit.errors import FeatureStoreError, SpecError
 from keepfit.spec import DatasetSpec, Locations
+from keepfit.spec.content import Contents
 
 _APPLIED = "keepfit.applied"
+_log = logging.getLogger(__name__)
 
 
 def digest_of(repo: Path, datasets: Mapping[str, DatasetSpec]) -> str:
@@ -34,41 +43,91 @@ def register(
     repo: Path,
     locations: Locations,
     datasets: Mapping[str, DatasetSpec],
+    *,
     columns: Mapping[str, Columns],
+    wanted: Callable[[], Contents],
 ) -> str:
-    """Apply a repository to the registry unless that is what was applied last; return its digest.
+    """Put into the registry what is new in a repository; return the digest of what is registered.
 
-    Nothing is ever deleted: what is no longer in the repository stays registered, and what reads a dataset
-    whose file has a problem stays registered as it was.
+    What is registered already neither changes nor goes: until `keepfit apply`, all of such an edit waits,
+    and so does one that is broken. What reads a dataset whose file has a problem stays as it was.
 
     Raises:
-        FeatureStoreError: The repository does not import, or does not fit its datasets.
+        FeatureStoreError: Nothing is registered yet, and the repository does not import or fit its datasets.
     """
-    digest = digest_of(repo, datasets)
-    applied = f"{digest} {locations.lake}"
-    if _applied(feast) != applied:
-        objects = collect(repo)
-        check(objects, locations.lake, datasets, columns)
-        with quiet():
-            feast.apply([thing for thing in ready(objects) if not isinstance(thing, Project)])
-        _let_readers_read(feast)
-        # Written last: an apply that is cut short is done again.
-        feast.registry.apply_project(Project(name=feast.project, tags={_APPLIED: applied}), commit=True)
-        feast.refresh_registry()
+    digest, applied = digest_of(repo, datasets), applied_digest(feast, locations)
+    if applied == digest:
+        return digest
+    if applied is not None and (waits := _what_waits(feast, locations, wanted)):
+        _log.warning("The features stay as they are registered. %s", waits)
+        return applied
+    write(feast, repo, locations, datasets, columns=columns)
     return digest
 
 
-def _let_readers_read(feast: Feast) -> None:
-    """Put a SQLite online store into the mode in which a writer does not hold up its readers."""
-    if feast.config.online_store.type == "sqlite":
-        connection = sqlite3.connect(feast.config.online_store.path)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.close()
+def write(
+    feast: Feast,
+    repo: Path,
+    locations: Locations,
+    datasets: Mapping[str, DatasetSpec],
+    *,
+    columns: Mapping[str, Columns],
+    removed: Sequence[Any] = (),
+) -> None:
+    """Check a repository, then write it into the registry; what is removed loses its online values too."""
+    objects = collect(repo)
+    check(objects, locations.lake, datasets, columns)
+    _apply(feast, [thing for thing in ready(objects) if not isinstance(thing, Project)], removed)
+    _let_readers_read(feast)
+    digest = digest_of(repo, datasets)
+    keep_definitions(repo, locations, digest)
+    # Written last: an apply that is cut short is done again.
+    mark = f"{digest} {locations.lake}"
+    feast.registry.apply_project(Project(name=feast.project, tags={_APPLIED: mark}), commit=True)
+    feast.refresh_registry()
 
 
-def _applied(feast: Feast) -> str | None:
+def _apply(feast: Feast, objects: list[Any], removed: Sequence[Any]) -> None:
+    try:
+        with quiet():
+            feast.apply(objects, objects_to_delete=list(removed), partial=not removed)
+    except OperationalError:
+        raise
+    except Exception as error:
+        raise FeatureStoreError(
+            f"Feast does not accept feature_repo/: {type(error).__name__}: {error}. Correct features.py: "
+            "Feast runs each on-demand view on made-up rows."
+        ) from error
+
+
+def applied_digest(feast: Feast, locations: Locations) -> str | None:
+    """Return the digest of what was written last; an empty one if the lake has moved since, None before."""
     try:
         tags: Mapping[str, str] = feast.registry.get_project(feast.project, allow_cache=False).tags
     except ProjectObjectNotFoundException:
         return None
-    return tags.get(_APPLIED)
+    digest, _, lake = tags.get(_APPLIED, "").partition(" ")
+    if not digest:
+        return None
+    return digest if lake == str(locations.lake) else ""
+
+
+def _what_waits(feast: Feast, locations: Locations, wanted: Callable[[], Contents]) -> str:
+    """Say why an edit is not written by itself; nothing if it only adds."""
+    try:
+        after = wanted()
+    except (FeatureStoreError, SpecError) as error:
+        return f"feature_repo/ is broken: {error}"
+    before = contents_of(feast, locations.lake)
+    waiting = [label for label, content in before.items() if after.get(label) != content]
+    if not waiting:
+        return ""
+    return f"feature_repo/ changes or drops {', '.join(waiting)}: see `keepfit plan`, then `keepfit apply`."
+
+
+def _let_readers_read(feast: Feast) -> None:
+    """Put a SQLite online store into the mode in which a writer does not hold up its readers."""
+    if is_sqlite(feast):
+        connection = sqlite3.connect(feast.config.online_store.path)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.close()

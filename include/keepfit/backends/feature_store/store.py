@@ -1,24 +1,38 @@
 """Features of one project: registered, joined to rows as of a moment, and served."""
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
 import pandas as pd
 from feast import FeatureStore as Feast
+from feast.errors import FeatureViewNotFoundException
 
 from keepfit.backends.feature_store.check import Columns
 from keepfit.backends.feature_store.config import repo_config
+from keepfit.backends.feature_store.contents import contents_of
 from keepfit.backends.feature_store.description import ServiceDescription, describe, find_service
-from keepfit.backends.feature_store.lake_source import pinned
-from keepfit.backends.feature_store.materialize import materialize
+from keepfit.backends.feature_store.lake_source import pinned, table_of
+from keepfit.backends.feature_store.materialize import materialize, newest_of
 from keepfit.backends.feature_store.quiet import quiet
-from keepfit.backends.feature_store.register import register
+from keepfit.backends.feature_store.reach import (
+    is_sqlite,
+    reach_online_store,
+    registered_object,
+    registry_at,
+)
+from keepfit.backends.feature_store.register import register, write
+from keepfit.backends.feature_store.view import RegisteredView
+from keepfit.backends.lake import Lake
 from keepfit.backends.lock import alone
 from keepfit.errors import FeatureStoreError
 from keepfit.spec import DatasetSpec, Locations, Window
+from keepfit.spec.content import Content, Contents
 from keepfit.spec.load import FEATURE_REPO
 from keepfit.spec.problem import did_you_mean
 from keepfit.spec.project import EngineSpec
@@ -51,6 +65,8 @@ class FeatureStore:
         project: HasStores,
         engine: EngineSpec | None = None,
         columns: Mapping[str, Columns] | None = None,
+        *,
+        trial: Path | None = None,
     ) -> None:
         """Refer to a project's features; Feast is opened when first needed.
 
@@ -58,21 +74,76 @@ class FeatureStore:
             project: Whose features.
             engine: The bounds of the SQL engine.
             columns: What datasets are known to publish; views on those not published yet are held against it.
+            trial: An empty folder for a registry and an online store in place of the project's own.
         """
+        self._project = project
         self._columns = columns or {}
+        self._trial = trial
         self._repo = project.root / FEATURE_REPO
-        self._locations = project.locations
+        at = project.locations
+        self._locations = replace(at, home=trial, feast_online_path=trial / "online.db") if trial else at
         self._datasets = project.datasets
         self._engine = engine or EngineSpec()
 
     def register(self) -> str:
-        """Put the repository's features into the registry if they changed; return their digest.
+        """Put what is new in the repository into the registry; return the digest of what is registered.
+
+        An edit that changes or removes what is registered waits for `apply`, with a warning.
 
         Raises:
-            FeatureStoreError: The features do not fit the datasets they read; all reasons at once.
+            FeatureStoreError: Nothing is registered yet, and the features do not fit the datasets they read.
         """
-        with self._alone("registry"):
-            return register(self._feast, self._repo, self._locations, self._datasets, self._columns)
+        with self._alone("registry"), registry_at(self._locations):
+            return register(
+                self._feast,
+                self._repo,
+                self._locations,
+                self._datasets,
+                columns=self._columns,
+                wanted=self.wanted,
+            )
+
+    def registered(self) -> Contents:
+        """Return what the registry holds."""
+        with registry_at(self._locations):
+            return contents_of(self._feast, self._locations.lake)
+
+    def wanted(self) -> Contents:
+        """Return what the registry would hold if the repository was applied.
+
+        Raises:
+            FeatureStoreError: It cannot be applied; all reasons at once.
+        """
+        with self.trial() as trial:
+            trial.register()
+            return trial.registered()
+
+    @contextmanager
+    def trial(self) -> Iterator["FeatureStore"]:
+        """Lend the same features with an empty registry and online store, thrown away afterwards."""
+        with TemporaryDirectory(prefix="keepfit-trial-") as folder:
+            yield FeatureStore(self._project, self._engine, self._columns, trial=Path(folder))
+
+    def apply(self, removed: Sequence[Content] = ()) -> None:
+        """Write the repository into the registry, and take out what is removed.
+
+        Nothing is written before everything is checked, and nobody else writes meanwhile.
+
+        Raises:
+            FeatureStoreError: The repository does not import or fit its datasets.
+            NotReadyError: The registry or the online store does not answer.
+        """
+        with self._alone("registry"), registry_at(self._locations):
+            reach_online_store(self._feast)
+            gone = [registered_object(self._feast, each) for each in removed]
+            write(
+                self._feast,
+                self._repo,
+                self._locations,
+                self._datasets,
+                columns=self._columns,
+                removed=gone,
+            )
 
     def service(self, name: str) -> ServiceDescription:
         """Say what a feature service offers, and what a row must bring."""
@@ -114,10 +185,43 @@ class FeatureStore:
 
         An older window than the last does no harm: keepfit's stores keep what is newer, and for others it is
         read on to the newest published row.
+
+        Raises:
+            NotReadyError: The online store does not answer.
         """
-        one_writer = self._feast.config.online_store.type == "sqlite"
-        with self._alone("materialize" if one_writer else f"materialize-{view}"):
+        reach_online_store(self._feast)
+        with self._alone("materialize" if is_sqlite(self._feast) else f"materialize-{view}"):
             return materialize(self._feast, view, window)
+
+    def view(self, name: str) -> RegisteredView:
+        """Return a registered feature view, to be read from both sides."""
+        return RegisteredView(self._feast, self._view(name), self._engine)
+
+    def view_names(self) -> tuple[str, ...]:
+        """Name the registered views that read published datasets."""
+        found = self._feast.list_batch_feature_views()
+        return tuple(sorted(each.name for each in found if table_of(each.batch_source) is not None))
+
+    def is_materialized(self, view: str) -> bool:
+        """Tell whether anything of a view was ever brought into the online store."""
+        return bool(self._view(view).materialization_intervals)
+
+    def newest(self, view: str) -> datetime | None:
+        """Return when a view's newest published values became known; None where nothing is published."""
+        source = self._view(view).batch_source
+        table = table_of(source)
+        if table is None or not Lake(table.parent).exists(table.name):
+            return None
+        return newest_of(table, source.timestamp_field)
+
+    def _view(self, name: str) -> Any:
+        try:
+            return self._feast.get_feature_view(name)
+        except FeatureViewNotFoundException:
+            raise FeatureStoreError(
+                f"No feature view {name!r} is registered. If feature_repo/ defines it, an edit waits to be "
+                "applied: see `keepfit plan`, then `keepfit apply`."
+            ) from None
 
     def online(self, service: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Return the features of each row as the online store has them now."""
@@ -130,7 +234,7 @@ class FeatureStore:
     @cached_property
     def _feast(self) -> Feast:
         self._locations.feast_online_path.parent.mkdir(parents=True, exist_ok=True)
-        config = repo_config(self._repo, self._locations, self._engine)
+        config = repo_config(self._repo, self._locations, self._engine, trial=self._trial)
         # Two first users at once would both create the registry's tables.
         with self._alone("registry-open"):
             return Feast(config=config)

@@ -5,6 +5,9 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
+from keepfit.ledger.migrations.feature_tables import TABLES as FEATURE_TABLES
+from keepfit.ledger.migrations.feature_tables import create_feature_tables
+
 revision = "0001"
 down_revision = None
 
@@ -18,7 +21,8 @@ def upgrade() -> None:
     _create_decisions()
     _create_trainings()
     _create_deployments()
-    for table in TABLES:
+    create_feature_tables()
+    for table in (*TABLES, *FEATURE_TABLES):
         _make_append_only(table)
 
 

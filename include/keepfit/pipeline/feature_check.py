@@ -1,50 +1,42 @@
 """Do the models fit the features? Feast is asked, with a registry made for the question and thrown away."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from keepfit.cli.transform_check import Compiled
 from keepfit.errors import FeatureStoreError
-from keepfit.spec import DatasetSpec, Locations, ModelSpec, Problem, Project
+from keepfit.spec import DatasetSpec, ModelSpec, Problem, Project
+from keepfit.spec.content import Contents
 from keepfit.spec.problem import did_you_mean
 from keepfit.steps.leaks import leaks
 
 if TYPE_CHECKING:
     from keepfit.backends.feature_store import FeatureStore, ServiceDescription
+    from keepfit.backends.feature_store.check import Columns
 
 
-@dataclass(frozen=True)
-class _Trial:
-    """The project with a registry of its own, so that a check registers nothing."""
-
-    root: Path
-    locations: Locations
-    datasets: Mapping[str, DatasetSpec]
-
-
-def feature_problems(project: Project, compiled: Compiled) -> Iterator[Problem]:
+def feature_problems(project: Project, columns: Mapping[str, "Columns"]) -> tuple[Problem, ...]:
     """Read features.py, then hold every model against the feature service it names."""
-    from keepfit.backends.feature_store import FeatureStore
+    return try_features(project, columns)[1]
 
-    with TemporaryDirectory(prefix="keepfit-check-") as folder:
-        home = Path(folder)
-        locations = replace(
-            project.locations,
-            home=home,
-            feast_registry_url=f"sqlite:///{home / 'registry.db'}",
-            feast_online_path=home / "online.db",
-        )
-        store = FeatureStore(_Trial(project.root, locations, project.datasets), columns=compiled.columns)
+
+def try_features(
+    project: Project, columns: Mapping[str, "Columns"] | None = None
+) -> tuple[Contents, tuple[Problem, ...]]:
+    """Return what the registry would hold, and what is wrong with it; of what is broken, nothing."""
+    from keepfit.backends.feature_store import FeatureStore, online_store_of
+
+    with FeatureStore(project, project.spec.engine, columns).trial() as store:
         try:
             store.register()
         except FeatureStoreError as error:
-            yield from map(_problem, str(error).splitlines())
-            return
-        for model in project.models.values():
-            yield from _model_problems(model, store, project.datasets.get(model.entities.dataset))
+            return {}, tuple(map(_problem, str(error).splitlines()))
+        named = online_store_of(project.repo)
+        problems = (
+            problem
+            for model in project.models.values()
+            for problem in _model_problems(model, store, project.datasets.get(model.entities.dataset))
+        )
+        return {**store.registered(), named.label: named}, tuple(problems)
 
 
 def _problem(line: str) -> Problem:

@@ -1,0 +1,80 @@
+"""Public blocks about the features of a whole project: one task for each step of an edit."""
+
+import logging
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import get_current_context, task
+
+from keepfit.airflow.conf import Trigger
+
+if TYPE_CHECKING:
+    from keepfit.pipeline.applying import ApplyRun
+
+_SAMPLE = 50
+_log = logging.getLogger(__name__)
+Handoff = dict[str, Any]
+"""A run's folder and the last step's result."""
+
+
+@task(multiple_outputs=False)
+def plan(root: str) -> Handoff:
+    """Say what differs from what is applied, and what would be done about it."""
+    from keepfit.pipeline.applying import ApplyRun
+    from keepfit.pipeline.snapshot import take_snapshot
+    from keepfit.spec import load_project
+
+    trigger = Trigger.of(get_current_context())
+    taken = take_snapshot(
+        load_project(Path(root)), trigger.dag_id, trigger.run_id, settings=dict(trigger.values)
+    )
+    return {"folder": str(taken.folder.path), **ApplyRun(taken).plan()}
+
+
+@task(multiple_outputs=False)
+def check(run: Handoff) -> Handoff:
+    """Refuse an edit that is broken, or deletes without leave."""
+    return {"folder": run["folder"], **_apply_run(run).check()}
+
+
+@task(multiple_outputs=False)
+def apply(run: Handoff) -> list[Handoff]:
+    """Write the edit into Feast's registry; hand on one piece of work for each view that changed."""
+    views = _apply_run(run).apply()["views"]
+    return [{"folder": run["folder"], "view": view} for view in views]
+
+
+@task(multiple_outputs=False, map_index_template="{{ task.op_kwargs['run']['view'] }}")
+def rematerialize(run: Handoff) -> Handoff:
+    """Bring all published values of one view into the online store."""
+    return {"folder": run["folder"], **_apply_run(run).rematerialize(run["view"])}
+
+
+@task(multiple_outputs=False, trigger_rule="none_failed")
+def decide_trainings(run: Handoff) -> list[Handoff]:
+    """Record the edit, and hand on a decision for each model to train anew."""
+    asked = _apply_run(run).decide()
+    return [{"model": each["model"], "decision": each["decision"]} for each in asked]
+
+
+@task(multiple_outputs=False)
+def check_features(root: str) -> Handoff:
+    """Check all views: their age at the end of the run's interval, and a sample of what is served of them."""
+    from keepfit.pipeline.features import check_all
+    from keepfit.spec import load_project
+
+    trigger = Trigger.of(get_current_context())
+    at = trigger.interval[1] or datetime.now(UTC)
+    fresh, equal = check_all(load_project(Path(root)), at, _SAMPLE, trigger.run_id)
+    unfit = [check.reason for check in (*fresh, *equal) if not check.passed]
+    for reason in unfit:
+        _log.warning("%s", reason)
+    return {"unfit_features": unfit}
+
+
+def _apply_run(run: Handoff) -> "ApplyRun":
+    from keepfit.pipeline.applying import ApplyRun
+    from keepfit.pipeline.snapshot import open_snapshot
+
+    return ApplyRun(open_snapshot(Path(run["folder"])))

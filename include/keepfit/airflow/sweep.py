@@ -1,0 +1,30 @@
+"""`keepfit__sweep`: looks after what no window looks after."""
+
+from datetime import timedelta
+
+from airflow.sdk import DAG, CronDataIntervalTimetable
+
+from keepfit.airflow import feature_tasks as tasks
+from keepfit.airflow.dag import new_dag
+from keepfit.spec import Project
+
+_DOC = """Checks each feature view: how old it is against its promise, and on a sample of its entities whether
+the online store answers what was published. Predictions stop or are marked by what is found
+(`predict.unfit_features`); `keepfit features` shows the same."""
+
+
+def sweep_dag(project: Project) -> DAG:
+    """Build the project's DAG."""
+    with new_dag(
+        project,
+        "keepfit",
+        "sweep",
+        doc=_DOC,
+        description="Checks that features are fresh and the same online.",
+        schedule=CronDataIntervalTimetable(project.spec.sweep, timezone="UTC"),
+        params={},
+        retries=2,
+        timeout=timedelta(hours=1),
+    ) as dag:
+        tasks.check_features(str(project.root))
+    return dag

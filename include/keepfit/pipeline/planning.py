@@ -1,0 +1,119 @@
+"""What applying `feature_repo/` would do: the project as it is against what was applied."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from keepfit.ledger import Edit, FeatureLedger
+from keepfit.spec import Problem, Project, check_project
+from keepfit.spec.content import Content, Contents, project_contents
+from keepfit.spec.load import PROJECT_FILE
+
+if TYPE_CHECKING:
+    from keepfit.steps.plan import Plan
+
+_FILED = ("dataset", "model", "online store")
+"""Kinds of content that Feast's registry does not hold."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A plan, and the states it is made from."""
+
+    plan: "Plan"
+    contents: Contents
+    """What holds once it is applied."""
+    position: int
+    """The number of the edit it would be."""
+
+    @property
+    def digest(self) -> str:
+        """Return a fingerprint of what holds once it is applied."""
+        return digest_of(self.contents)
+
+
+def make_plan(project: Project) -> Planned:
+    """Plan without writing anything."""
+    from keepfit.backends.feature_store import FeatureStore
+    from keepfit.steps.plan import plan
+
+    last = FeatureLedger(project.locations.ledger_url).last_edit()
+    registered = FeatureStore(project, project.spec.engine).registered()
+    problems = check_project(project.root)
+    features, unfit = _features(project, problems)
+    features = features or _as_registered(last, registered)
+    filed = _as_before(last, problems) | dict(project_contents(project))
+    wanted = {**features, **filed}
+    before = _applied(last, registered, wanted)
+    told = tuple(str(problem) for problem in (*problems, *unfit))
+    return Planned(plan(before, wanted, told), wanted, last.position + 1 if last else 1)
+
+
+def adopt(project: Project, run_id: str) -> None:
+    """Record a project that is registered for the first time as its first edit, if nothing waits."""
+    edits = FeatureLedger(project.locations.ledger_url)
+    if edits.last_edit() is not None:
+        return
+    made = make_plan(project)
+    if not made.plan.problems and all(change.how == "added" for change in made.plan.changes):
+        told = tuple(str(change) for change in made.plan.changes)
+        edits.record_edit(Edit(made.position, made.digest, to_dict(made.contents), told, run_id))
+
+
+def digest_of(contents: Contents) -> str:
+    """Return a fingerprint of contents."""
+    text = json.dumps(to_dict(contents), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def to_dict(contents: Contents) -> dict[str, Any]:
+    """Return contents as plain JSON."""
+    return {label: content.to_dict() for label, content in contents.items()}
+
+
+def of_dict(stored: Mapping[str, Any]) -> Contents:
+    """Read contents back from plain JSON."""
+    return {label: Content.of_dict(content) for label, content in stored.items()}
+
+
+def _features(project: Project, problems: tuple[Problem, ...]) -> tuple[Contents, tuple[Problem, ...]]:
+    """Try the features out; there are none of a broken project."""
+    from keepfit.pipeline.feature_check import try_features
+
+    # features.py reads the datasets: one that is broken would be told of twice.
+    if any(problem.file.startswith(("datasets/", PROJECT_FILE)) for problem in problems):
+        return {}, ()
+    return try_features(project)
+
+
+def _as_registered(last: Edit | None, registered: Contents) -> Contents:
+    """Return the features as they are: those of a broken project are not gone."""
+    stores = {label: each for label, each in _recorded(last).items() if each.kind == "online store"}
+    return {**registered, **stores}
+
+
+def _as_before(last: Edit | None, problems: tuple[Problem, ...]) -> dict[str, Content]:
+    """Return the datasets and models that are left out since their files are broken: they are not gone."""
+    paths = [PurePosixPath(problem.file) for problem in problems]
+    broken = {f"{path.parts[0].removesuffix('s')} {path.stem}" for path in paths}
+    return {label: each for label, each in _recorded(last).items() if label in broken}
+
+
+def _applied(last: Edit | None, registered: Contents, wanted: Contents) -> Contents:
+    """Return what is applied: what the ledger says, unless the registry was changed by others.
+
+    An edit is recorded when all that follows from it is done, so one that was cut short is seen here again.
+    """
+    before = dict(registered)
+    for label, content in _recorded(last).items():
+        held = registered.get(label)
+        if content.kind in _FILED or (held is not None and content != wanted.get(label)):
+            before[label] = content
+    return before
+
+
+def _recorded(last: Edit | None) -> Contents:
+    return of_dict(last.contents) if last else {}
