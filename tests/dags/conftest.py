@@ -60,7 +60,7 @@ SHOP = {
         name: returns
         description: Will it be sent back?
         task: classification
-        entities: {dataset: orders, columns: [customer]}
+        entities: {dataset: orders, columns: [customer], known: [amount]}
         features: returns
         label: {column: returned, delay: 1d}
         train:

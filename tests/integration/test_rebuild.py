@@ -379,6 +379,6 @@ def test_an_edit_while_the_training_set_is_built_is_noticed(house: House) -> Non
     folder = house.begin()
     text = (house.root / "feature_repo" / "features.py").read_text()
     house.shop.write("features.py", text + EDITING_ITSELF)
-    with pytest.raises(Exception, match="were edited while returns_soon was being trained"):
+    with pytest.raises(Exception, match="was edited while its features were registered"):
         house.take(folder, "build_training_set")
     assert not folder.has("build_training_set")

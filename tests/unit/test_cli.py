@@ -199,8 +199,8 @@ def test_check_knows_the_expectations_of_great_expectations(shop: Path) -> None:
         (
             "features.py",
             'join_keys=["order_id"]',
-            'join_keys=["customer_id"]',
-            "models/returns.yaml: entities.columns: lacks 'customer_id', which the feature service",
+            'join_keys=["category"]',
+            "models/returns.yaml: entities.columns: lacks 'category', which the feature service",
         ),
         (
             "models/returns.yaml",

@@ -331,7 +331,7 @@ def test_a_dataset_computed_from_others_waits_for_all_of_them(root: Path) -> Non
         run_of(root, "totals").extract()
     assert str(waiting.value) == (
         f"Dataset totals: places is not published for the whole of {FIRST.key}, and it is computed from it. "
-        "Ingest that first, or try again when it is there."
+        "Ingest that first, or try again when it is there; `keepfit list` shows the gaps."
     )
 
 

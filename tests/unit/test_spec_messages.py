@@ -71,7 +71,10 @@ def candidate(folder: Path, **fields: Any) -> list[str]:
         ({"objective": "x"}, "objective: unknown field. It belongs under `evaluate`."),
         ({"trainer": "x"}, "trainer: unknown field. It belongs under `train.candidates`."),
         ({"predict": {"treshold": 0.4}}, "predict.treshold: unknown field. Did you mean 'threshold'?"),
-        ({"predict": {"limit": 1}}, "predict.limit: unknown field. Known here: threshold, batch_rows."),
+        (
+            {"predict": {"limit": 1}},
+            "predict.limit: unknown field. Known here: threshold, unfit_features, batch_rows.",
+        ),
         ({"predict": {"threshold": 1.5}}, "predict.threshold: must be at most 1.0, got 1.5."),
         (
             {"evaluate": {"objective": "auc", "gate": {"min_effect": float("nan")}}},

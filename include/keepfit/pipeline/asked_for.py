@@ -1,7 +1,6 @@
 """Holds the decision that a training's trigger names against the ledger."""
 
 from keepfit.errors import ConfError
-from keepfit.ledger import Ledger
 from keepfit.spec import Project
 
 
@@ -13,6 +12,8 @@ def refuse_unasked(project: Project, model: str | None, decision: str | None) ->
     """
     if model is None or decision is None:
         return
+    from keepfit.ledger import Ledger
+
     found = Ledger(project.locations.ledger_url).decision(decision)
     if found is None:
         what = "is not in the ledger"

@@ -19,7 +19,7 @@ from keepfit.backends.feature_store.contents import contents_of
 from keepfit.backends.feature_store.left_out import ready
 from keepfit.backends.feature_store.quiet import quiet
 from keepfit.backends.feature_store.reach import is_sqlite
-from keepfit.backends.feature_store.texts import keep_definitions
+from keepfit.backends.feature_store.texts import keep_definitions, read_definitions
 from keepfit.errors import FeatureStoreError, SpecError
 from keepfit.spec import DatasetSpec, Locations
 from keepfit.spec.content import Contents
@@ -61,8 +61,7 @@ def register(
     if applied is not None and (waits := _what_waits(feast, locations, wanted)):
         _log.warning("The features stay as they are registered. %s", waits)
         return applied
-    write(feast, repo, locations, datasets, columns=columns)
-    return digest
+    return write(feast, repo, locations, datasets, columns=columns)
 
 
 def write(
@@ -73,18 +72,24 @@ def write(
     *,
     columns: Mapping[str, Columns],
     removed: Sequence[Any] = (),
-) -> None:
-    """Check a repository, then write it into the registry; what is removed loses its online values too."""
+) -> str:
+    """Check a repository, then write it into the registry; return its digest.
+
+    What is removed loses its online values too.
+    """
+    texts, digest = read_definitions(repo), digest_of(repo, datasets)
     objects = collect(repo)
     check(objects, locations.lake, datasets, columns)
+    if read_definitions(repo) != texts:
+        raise FeatureStoreError(f"{repo} was edited while its features were registered. Try again.")
     _apply(feast, [thing for thing in ready(objects) if not isinstance(thing, Project)], removed)
     _let_readers_read(feast)
-    digest = digest_of(repo, datasets)
-    keep_definitions(repo, locations, digest)
+    keep_definitions(texts, locations, digest)
     # Written last: an apply that is cut short is done again.
     mark = f"{digest} {locations.lake}"
     feast.registry.apply_project(Project(name=feast.project, tags={_APPLIED: mark}), commit=True)
     feast.refresh_registry()
+    return digest
 
 
 def _apply(feast: Feast, objects: list[Any], removed: Sequence[Any]) -> None:

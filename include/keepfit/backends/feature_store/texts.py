@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from uuid import uuid4
 
@@ -17,12 +18,12 @@ def read_definitions(repo: Path) -> dict[str, str]:
     return {file.relative_to(repo).as_posix(): file.read_text(encoding="utf-8") for file in files}
 
 
-def keep_definitions(repo: Path, locations: Locations, digest: str) -> None:
-    """Keep a repository's texts under their digest, for while an edit of them waits to be applied."""
+def keep_definitions(texts: Mapping[str, str], locations: Locations, digest: str) -> None:
+    """Keep texts under their digest, for while an edit of them waits to be applied."""
     path = _kept(locations, digest)
     path.parent.mkdir(parents=True, exist_ok=True)
     staging = path.with_name(f".{path.name}.{uuid4().hex[:8]}")
-    staging.write_text(json.dumps(read_definitions(repo)), encoding="utf-8")
+    staging.write_text(json.dumps(texts), encoding="utf-8")
     os.replace(staging, path)
 
 
