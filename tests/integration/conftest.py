@@ -16,6 +16,8 @@ from keepfit.spec import Project, load_project
 if TYPE_CHECKING:
     from keepfit.backends.feature_store import FeatureStore
 
+ONLINE = """type: keepfit.backends.feature_store.online.sqlite.GuardedSqliteOnlineStore
+  path: "${KEEPFIT_FEAST_ONLINE}\""""
 FILES = {
     "keepfit.yaml": "project: shop\ndatabase: sqlite\n",
     "feature_store.yaml": """
@@ -131,6 +133,14 @@ class Shop:
         """Write one of the files as it was first, with one change."""
         assert old in FILES[file]
         self.write(file, FILES[file].replace(old, new))
+
+    def lose_online_store(self) -> None:
+        """Name an online store that does not answer."""
+        self.edit("feature_store.yaml", ONLINE, 'type: redis\n  connection_string: "127.0.0.1:1"')
+
+    def find_online_store(self) -> None:
+        """Name the one there was again."""
+        self.write("feature_store.yaml", FILES["feature_store.yaml"])
 
     def publish(self, table: str, rows: pd.DataFrame) -> None:
         """Publish a whole table."""

@@ -318,11 +318,7 @@ def test_a_locked_registry_is_named_and_stays_as_it_is(running: "Shop") -> None:
 def test_an_online_store_that_is_away_is_asked_before_anything_is_written(running: "Shop") -> None:
     before = running.store().registered()
     running.edit("features.py", *LONGER)
-    settings = {
-        'type: sqlite, path: "${KEEPFIT_FEAST_ONLINE}"': 'type: redis, connection_string: "127.0.0.1:1"'
-    }
-    for old, new in settings.items():
-        running.edit("feature_store.yaml", old, new)
+    running.lose_online_store()
     run = started(running, "away")
     run.check()
     with pytest.raises(NotReadyError, match=r"online store \(redis\) does not answer: .*Nothing was changed"):

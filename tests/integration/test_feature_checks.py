@@ -150,7 +150,6 @@ def test_a_prediction_stops_while_the_last_check_found_other_values_online(serve
 
 
 def test_an_online_store_that_is_away_is_no_difference_but_an_error(served: "Shop") -> None:
-    old = 'type: sqlite, path: "${KEEPFIT_FEAST_ONLINE}"'
-    served.edit("feature_store.yaml", old, 'type: redis, connection_string: "127.0.0.1:1"')
+    served.lose_online_store()
     with pytest.raises(NotReadyError, match="The online store does not answer for 'habits'"):
         checked(served, "4")

@@ -73,8 +73,7 @@ def test_a_registry_that_is_away_is_named_without_its_password(
 
 
 def test_an_online_store_that_is_away_stops_a_materialisation_with_what_to_do(served: "Shop") -> None:
-    old = 'type: sqlite, path: "${KEEPFIT_FEAST_ONLINE}"'
-    served.edit("feature_store.yaml", old, 'type: redis, connection_string: "127.0.0.1:1"')
+    served.lose_online_store()
     source(served, "2 12:00", 2.5)
     with pytest.raises(
         NotReadyError, match=r"online store \(redis\) does not answer: .* Start it, or correct"
@@ -82,7 +81,7 @@ def test_an_online_store_that_is_away_stops_a_materialisation_with_what_to_do(se
         ingest(served, SECOND)
     # What was published stays so; the step is tried again when the store is back.
     assert Ledger(served.project.locations.ledger_url).covers("habits", SECOND)
-    served.edit("feature_store.yaml", old, old)
+    served.find_online_store()
     ingest(served, SECOND)
     assert online(served) == 2.5
 

@@ -298,6 +298,7 @@ def test_a_champion_whose_features_are_gone_is_left_to_a_human(store: Store) -> 
     store.train("train-1")
     text = (store.shop.root / "feature_repo" / "features.py").read_text()
     store.shop.write("features.py", text.replace("features=[habits, basket]", "features=[habits]"))
+    store.shop.store().apply()
     folder = store.train("train-2")
     judgement = folder.read("gate")
     assert judgement["verdict"] == "undecided"

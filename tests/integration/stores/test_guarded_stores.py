@@ -2,9 +2,11 @@
 
 import asyncio
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -332,3 +334,12 @@ def test_a_killed_materialisation_serves_on_and_is_finished_by_the_next(repo: Re
     assert all(trips in {0, driver} for driver, trips in zip(drivers, half, strict=True))
     repo.load(store, start=datetime(2024, 1, 2))  # noqa: DTZ001
     assert repo.served(store, *drivers) == drivers
+
+
+def test_what_pandas_does_to_sqlite_leaves_the_store_readable(repo: Repo) -> None:
+    store = repo.apply()
+    repo.write(stats((1, "2024-01-01", 7)))
+    repo.load(store)
+    with closing(sqlite3.connect(":memory:")) as other:
+        pd.DataFrame({"at": [pd.Timestamp("2024-01-01")]}).to_sql("others", other, index=False)
+        assert repo.served(store, 1) == [7]

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 import ibis
 from feast.data_source import DataSource
-from ibis.expr.types import Table
+from ibis.expr.types import Column, Table
 
 from keepfit.backends.feature_store.lake_source import read_source
 
@@ -33,8 +33,13 @@ def latest_reader(
         moment = table[order[0]].cast("timestamp")
         first, last = (each.astimezone(UTC).replace(tzinfo=None) for each in (start, end))
         table = table.filter(moment >= ibis.literal(first), moment <= ibis.literal(last))
-        by = [ibis.desc(table[column], nulls_first=False) for column in order]
+        by = [ibis.desc(_key(table[column]), nulls_first=False) for column in order]
         window = ibis.window(group_by=[table[key] for key in keys], order_by=by)
         return table.mutate(_place=ibis.row_number().over(window)).filter(ibis._._place == 0).drop("_place")
 
     return read
+
+
+def _key(column: Column) -> Column:
+    """Make a copy to sort by: DuckDB gives back what it has sorted by, with -0.0 made 0.0."""
+    return column + 0 if column.type().is_floating() else column

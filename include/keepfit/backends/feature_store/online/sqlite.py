@@ -81,6 +81,8 @@ class GuardedSqliteOnlineStore(GuardedOnlineStore, SqliteOnlineStore):  # type: 
         self._prepared.clear()
 
     def _get_conn(self, config: RepoConfig) -> sqlite3.Connection:
+        # For the whole process, and pandas puts one of its own there when it writes to SQLite.
+        sqlite3.register_converter("timestamp", _moment)
         fresh = self._conn is None
         connection: sqlite3.Connection = super()._get_conn(config)
         if fresh:
@@ -101,6 +103,12 @@ class GuardedSqliteOnlineStore(GuardedOnlineStore, SqliteOnlineStore):  # type: 
             for column in (name for name in _EXACT if name not in there):
                 connection.execute(f"ALTER TABLE {identifier(table)} ADD COLUMN {column} INTEGER")
         self._prepared.add(table)
+
+
+def _moment(stored: bytes) -> datetime:
+    """Read what Feast stores, seconds since 1970, and what others store in columns of that type."""
+    text = stored.decode()
+    return datetime.fromtimestamp(int(text)) if text.lstrip("-").isdigit() else datetime.fromisoformat(text)  # noqa: DTZ006
 
 
 def _upsert(table: str, view: FeatureView, features: list[str]) -> str:
