@@ -37,7 +37,7 @@ key: [day]
 event_time: day
 transform: lately
 """
-DAYS = 3
+DAYS = 2
 FIRST = Window(datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 5, 6, tzinfo=UTC))
 WEEK = timedelta(days=7)
 
