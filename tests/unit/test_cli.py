@@ -414,7 +414,12 @@ def test_decisions_and_history_give_reasons(lived: Path) -> None:
         "WINDOW END        VERDICT  TRIGGER  TRAINING  REASON",
         "2024-04-08 00:00  keep     none     -         0 of 5 columns drifted",
     ]
-    head, move = keepfit("history", "returns", "--root", lived).stdout.splitlines()
+    ledger = Ledger(load_project(lived).locations.ledger_url)
+    as_of = Window.parse("2024-04-01", "2024-04-08").end
+    ledger.record_training(Training("t2", "returns", None, as_of, "2", "undecided", ("within chance",), {}))
+    head, move, _, trained, end = keepfit("history", "returns", "--root", lived).stdout.splitlines()
+    assert trained.split() == ["TRAINED", "AS", "OF", "VERSION", "VERDICT", "RUN", "REASONS"]
+    assert end.split() == ["2024-04-08", "00:00", "2", "undecided", "t2", "within", "chance"]
     assert head.split() == ["SINCE", "FROM", "TO", "WHO", "WHY"]
     assert move.split()[2:] == ["-", "1", "returns__train", "the", "first"]
     assert (

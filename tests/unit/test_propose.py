@@ -13,7 +13,7 @@ import yaml
 from keepfit.backends.propose import propose_suite
 from keepfit.backends.suites import read_suite
 from keepfit.backends.validation import validate_rows
-from keepfit.errors import ConfError
+from keepfit.errors import ConfError, SourceError
 from keepfit.ledger import migrate
 from keepfit.pipeline.proposal import propose, refuse_existing, suite_file
 from keepfit.pipeline.snapshot import take_snapshot
@@ -127,6 +127,13 @@ def test_a_proposal_reads_the_rows_of_its_source(project: Path) -> None:
     text = propose(snapshot, Access(url=str, storage=lambda _: {}), WEEK)
     counts = [each["kwargs"] for each in yaml.safe_load(text)["expectations"] if "row_count" in each["type"]]
     assert counts == [{"min_value": 52, "max_value": 840}]
+
+
+def test_a_range_without_rows_is_told(project: Path) -> None:
+    window = Window.parse("2031-01-01", "2031-01-29")
+    snapshot = take_snapshot(load_project(project), "orders__propose", "r", dataset="orders", window=window)
+    with pytest.raises(SourceError, match="Dataset orders has no rows in 20310101T000000Z_20310129T000000Z"):
+        propose(snapshot, Access(url=str, storage=lambda _: {}), WEEK)
 
 
 def test_a_suite_that_exists_is_not_written_over_without_force(project: Path) -> None:

@@ -241,6 +241,11 @@ def test_rows_that_are_there_twice_are_both_set_aside(root: Path) -> None:
     ingest(root)
     assert "b" not in sizes(root)
     assert len(held_rows(load_project(root).dataset("trips"), load_project(root).locations)) == 2
+    with pytest.raises(
+        ConfError, match="b: more than one row of trips in quarantine has this key, and a key"
+    ):
+        rule(root, "both", "release", "b")
+    assert set(states(root).values()) == {"pending"}
 
 
 def test_a_computed_dataset_sets_rows_aside_and_releases_none_of_its_inputs(root: Path) -> None:

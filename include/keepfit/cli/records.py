@@ -33,16 +33,23 @@ def decisions(model: Model, root: Root = None) -> None:
 
 
 def history(model: Model, root: Root = None) -> None:
-    """Show which version of a model was champion since when, put there by whom, and why."""
+    """Show which version of a model was champion since when, and how each training ended, and why."""
     project = open_project(root)
     name = project.model(model).name
     with open_stores(project) as locations:
-        found = _ledger(locations.ledger_url).deployments(name)
+        ledger = _ledger(locations.ledger_url)
+        found, trained = ledger.deployments(name), ledger.trainings(name)
     rows = [
         (moment(each.moved_at), each.from_version or "-", each.to_version, each.who, each.why)
         for each in found
     ]
     typer.echo(table(("SINCE", "FROM", "TO", "WHO", "WHY"), rows))
+    typer.echo()
+    ends = [
+        (moment(each.as_of), each.version or "-", each.verdict, each.run_id, "; ".join(each.reasons))
+        for each in trained
+    ]
+    typer.echo(table(("TRAINED AS OF", "VERSION", "VERDICT", "RUN", "REASONS"), ends))
 
 
 def overview(root: Root = None) -> None:

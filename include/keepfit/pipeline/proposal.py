@@ -3,7 +3,7 @@
 from datetime import timedelta
 from pathlib import Path
 
-from keepfit.errors import ConfError
+from keepfit.errors import ConfError, SourceError
 from keepfit.pipeline.ingest import EXTRACTED, IngestRun
 from keepfit.pipeline.snapshot import Snapshot
 from keepfit.plugins import Access
@@ -38,7 +38,18 @@ def propose(snapshot: Snapshot, access: Access, every: timedelta) -> str:
     dataset, folder = snapshot.the_dataset, snapshot.folder
     scratch = folder.path / ".scratch-propose"
     file = _published(snapshot) if dataset.inputs else _extracted(snapshot, access)
+    if not _rows(file):
+        raise SourceError(
+            f"Dataset {dataset.name} has no rows in {snapshot.the_window.key}, so there is nothing to "
+            "propose a suite from. Choose a range with rows: `keepfit list` shows what is published."
+        )
     return propose_suite(file, dataset, every, bounds=snapshot.project.engine, scratch=scratch)
+
+
+def _rows(file: Path) -> int:
+    import pyarrow.parquet as pq
+
+    return int(pq.read_metadata(file).num_rows)
 
 
 def _extracted(snapshot: Snapshot, access: Access) -> Path:

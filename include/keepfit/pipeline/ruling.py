@@ -1,5 +1,6 @@
 """Rule on rows in quarantine: release them into their window, or drop them for good."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -66,10 +67,12 @@ class QuarantineRun:
         Without keys, it is said of the rows that no one has ruled on yet.
 
         Raises:
-            ConfError: There is no such row, or no such action.
+            ConfError: There is no such row, or no such action, or rows to be released share a key.
         """
         ruling, keys = self._ruling(), keys_of(self._snapshot.settings.get("keys"))
         meant = list(self._meant(keys))
+        if ruling == "released":
+            _refuse_doubles(self._snapshot.the_dataset.name, meant)
         changed = [each for each in meant if each.state != ruling and (keys or each.state == "pending")]
         Ledger(self._snapshot.locations.ledger_url).rule(self._record(each, ruling) for each in changed)
         again = any(each.was_released for each in meant) or (ruling == "released" and bool(meant))
@@ -95,6 +98,17 @@ class QuarantineRun:
     def _record(self, row: HeldRow, ruling: Literal["released", "dropped"]) -> Ruling:
         name, who = self._snapshot.the_dataset.name, self._snapshot.settings.get("who") or "airflow"
         return Ruling(name, row.key, row.digest, row.window, ruling, str(who), self._snapshot.run_id)
+
+
+def _refuse_doubles(dataset: str, rows: Sequence[HeldRow]) -> None:
+    """Refuse rows of one key, before anything is recorded: a published window has each key once."""
+    counted = Counter(each.key for each in rows)
+    if doubled := sorted(key for key, count in counted.items() if count > 1):
+        raise ConfError(
+            f"{', '.join(doubled)}: more than one row of {dataset} in quarantine has this key, and a key "
+            "names one row. Nothing is released. Name the keys of other rows, or correct the source and ingest the "
+            "window again."
+        )
 
 
 def keys_of(text: str | Iterable[str] | None) -> frozenset[str]:
