@@ -106,8 +106,8 @@ def _refuse_doubles(dataset: str, rows: Sequence[HeldRow]) -> None:
     if doubled := sorted(key for key, count in counted.items() if count > 1):
         raise ConfError(
             f"{', '.join(doubled)}: more than one row of {dataset} in quarantine has this key, and a key "
-            "names one row. Nothing is released. Name the keys of other rows, or correct the source and ingest the "
-            "window again."
+            "names one row. Nothing is released. Name the keys of other rows, or correct the "
+            "source and ingest the window again."
         )
 
 
