@@ -554,7 +554,9 @@ def test_an_edit_is_planned_applied_and_refused_on_the_command_line(shop: Path) 
     planned = keepfit("plan", "--root", shop)
     assert "~ feature view order_facts: ttl " in planned.output
     assert "will materialise order_facts whole" in planned.output
-    assert "order_facts: materialised until " in keepfit("apply", "--root", shop).output
+    applied = keepfit("apply", "--root", shop).output
+    assert "order_facts: materialised until " in applied
+    assert "returns: not trained, no champion yet: its first training is not up to an edit" in applied
     looked = keepfit("features", "--root", shop)
     assert looked.exit_code == 0, looked.output
     assert looked.output.splitlines()[1].split() == [
