@@ -2,14 +2,15 @@
 
 import sqlite3
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 import pytest
 
 from keepfit.errors import EditError, NotReadyError
-from keepfit.ledger import Decision, Deployment, FeatureLedger, Ledger, migrate
+from keepfit.ledger import Decision, Deployment, FeatureLedger, Ledger, Publication, Training, migrate
 from keepfit.pipeline.applying import DAG_ID, ApplyRun
+from keepfit.pipeline.feature_change import FeatureChange
 from keepfit.pipeline.ingest import IngestRun
 from keepfit.pipeline.planning import make_plan
 from keepfit.pipeline.snapshot import take_snapshot
@@ -78,6 +79,12 @@ def applied(shop: "Shop", run_id: str, *, allow_deletions: bool = False) -> list
     for view in run.apply()["views"]:
         run.rematerialize(view)
     return run.decide()
+
+
+def judged(shop: "Shop", run_id: str, verdict: Literal["pass", "error"]) -> None:
+    made = next(each for each in decisions(shop) if each.run_id == run_id)
+    training = Training(run_id, made.model, made.key, made.window_end, None, verdict, (), {})
+    Ledger(shop.project.locations.ledger_url).record_training(training)
 
 
 def decisions(shop: "Shop") -> list[Decision]:
@@ -172,6 +179,7 @@ def _another_view() -> tuple[str, str]:
 def test_a_changed_view_is_materialised_whole_and_its_models_are_asked_for_once(running: "Shop") -> None:
     running.edit("features.py", 'Field(name="visits", dtype=Int64)', 'Field(name="visits", dtype=Float64)')
     asked = applied(running, "second")
+    judged(running, asked[0]["decision"]["run_id"], "pass")
     again = applied(running, "third")
     (decision,) = decisions(running)
     assert (decision.verdict, decision.trigger) == ("retrain", "feature_change")
@@ -296,8 +304,52 @@ def test_a_model_without_a_champion_is_not_trained_because_of_an_edit(shop: "Sho
     migrate(shop.project.locations.ledger_url)
     applied(shop, "first")
     shop.edit("features.py", *LONGER)
-    assert applied(shop, "second") == []
+    (asked,) = applied(shop, "second")
+    assert asked["decision"] is None
+    assert asked["skipped"] == "no champion yet: its first training is not up to an edit"
     assert changes(shop) == []
+
+
+def test_a_live_model_without_published_rows_is_skipped_for_that_reason(shop: "Shop") -> None:
+    url = shop.project.locations.ledger_url
+    migrate(url)
+    Ledger(url).record_deployment(
+        Deployment("returns_soon", "champion", None, "1", "test", "first", None, "first")
+    )
+    applied(shop, "first")
+    shop.edit("features.py", *LONGER)
+    (asked,) = applied(shop, "second")
+    assert (asked["decision"], asked["skipped"]) == (None, "nothing of orders is published to train on")
+
+
+def test_a_model_whose_rows_are_a_snapshot_is_trained_as_of_its_end(running: "Shop") -> None:
+    ledger = Ledger(running.project.locations.ledger_url)
+    end = datetime(2020, 6, 9, tzinfo=UTC)
+    ledger.record_publication(Publication("orders", None, end, 1, "d", 9, "whole"))
+    running.edit("features.py", *LONGER)
+    (asked,) = applied(running, "second")
+    assert asked["decision"]["conf"]["as_of"] == end.isoformat()
+
+
+def test_a_training_without_a_verdict_is_asked_for_again_until_it_has_one(running: "Shop") -> None:
+    running.edit("features.py", *LONGER)
+    (asked,) = applied(running, "killed before its training")
+    run_id = asked["decision"]["run_id"]
+    assert applied(running, "second") == [asked]
+    judged(running, run_id, "error")
+    assert applied(running, "third") == [asked]
+    judged(running, run_id, "pass")
+    assert applied(running, "fourth") == []
+    assert len(decisions(running)) == 1
+
+
+def test_a_training_asked_for_by_an_edit_that_was_never_applied_whole_is_not_asked_for_again(
+    running: "Shop",
+) -> None:
+    ledger = Ledger(running.project.locations.ledger_url)
+    cut = FeatureChange(ledger, 1, "not what was applied", "cut")
+    assert cut.ask(running.project.model("returns_soon"), ("model returns_soon changed",))["decision"]
+    assert applied(running, "taken back") == []
 
 
 def test_a_locked_registry_is_named_and_stays_as_it_is(running: "Shop") -> None:

@@ -559,7 +559,9 @@ def test_an_edit_is_planned_applied_and_refused_on_the_command_line(shop: Path) 
     planned = keepfit("plan", "--root", shop)
     assert "~ feature view order_facts: ttl " in planned.output
     assert "will materialise order_facts whole" in planned.output
-    assert "order_facts: materialised until " in keepfit("apply", "--root", shop).output
+    applied = keepfit("apply", "--root", shop).output
+    assert "order_facts: materialised until " in applied
+    assert "returns: not trained, no champion yet: its first training is not up to an edit" in applied
     looked = keepfit("features", "--root", shop)
     assert looked.exit_code == 0, looked.output
     assert looked.output.splitlines()[1].split() == [
@@ -574,3 +576,29 @@ def test_an_edit_is_planned_applied_and_refused_on_the_command_line(shop: Path) 
     refused = keepfit("plan", "--root", shop)
     assert refused.exit_code == 1
     assert "problem: models/returns.yaml: features: No feature service is named 'orders'" in refused.output
+
+
+@pytest.mark.slow
+def test_the_training_of_an_apply_that_was_killed_is_done_by_the_next(shop: Path) -> None:
+    for arguments in (
+        ("orders", "--from", "2024-01-01", "--to", "2024-05-01"),
+        ("returns", "--as-of", "2024-05-01"),
+    ):
+        done = keepfit("run", *arguments, "--root", shop)
+        assert done.exit_code == 0, done.output
+    edit(shop, "features.py", "ttl=timedelta(", "ttl=2 * timedelta(")
+    command = [sys.executable, "-u", "-m", "keepfit", "apply", "--root", str(shop)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as killed:
+        assert killed.stdout is not None
+        assert any(line.startswith("returns: train as of 2024-05-01") for line in killed.stdout)
+        killed.kill()
+    ledger = Ledger(load_project(shop).locations.ledger_url)
+    (decision,) = ledger.decisions("returns")
+    assert decision.run_id not in {each.run_id for each in ledger.trainings("returns")}
+    again = keepfit("apply", "--root", shop)
+    assert again.exit_code == 0, again.output
+    assert again.output.startswith(
+        "Nothing differs from what is applied.\n  returns: feature_repo/ was edited"
+    )
+    assert decision.run_id in {each.run_id for each in ledger.trainings("returns")}
+    assert "returns" not in keepfit("apply", "--root", shop).output

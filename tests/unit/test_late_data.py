@@ -194,6 +194,34 @@ def test_a_window_whose_run_folder_is_gone_counts_as_outdated(project: Project) 
     assert windows == [("lately", DAYS[0].key), ("lately", DAYS[1].key)]
 
 
+def test_a_window_published_by_a_release_counts_with_what_that_run_read(project: Project) -> None:
+    project.load([0, 1])
+    settings = {"action": "release", "keys": None, "who": "me"}
+    released = IngestRun(
+        take_snapshot(
+            load_project(project.root),
+            "lately__quarantine",
+            "released",
+            dataset="lately",
+            window=DAYS[1],
+            settings=settings,
+        ),
+        NOWHERE,
+    )
+    first = project.begin("trips", DAYS[0], "again")
+    for step in STEPS:
+        getattr(first, step)()
+    for step in STEPS:
+        getattr(released, step)()
+    assert first.outdated(woken=False)["windows"] == []
+    project.write_trips({0: 10, 1: 2})
+    corrected = project.begin("trips", DAYS[0], "corrected")
+    for step in STEPS:
+        getattr(corrected, step)()
+    windows = [each["window"] for each in corrected.outdated(woken=False)["windows"]]
+    assert windows == [DAYS[0].key, DAYS[1].key]
+
+
 def test_of_windows_published_over_each_other_those_that_stand_are_computed_again_in_their_order(
     project: Project,
 ) -> None:

@@ -286,3 +286,18 @@ def test_the_command_lists_and_releases(root: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "bad" in sizes(root)
     assert "--from and --to name the window together" in keepfit(root, "--release").stderr
+
+
+@pytest.mark.slow
+def test_a_release_has_the_windows_computed_from_the_older_rows_computed_again(root: Path) -> None:
+    store = Path(__file__).parents[2] / "feature_repo" / "feature_store.yaml"
+    write(root, "feature_repo/feature_store.yaml", store.read_text())
+    suite = FILES["expectations/totals.yaml"].replace("max_value: 15", "max_value: 100")
+    write(root, "feature_repo/expectations/totals.yaml", suite)
+    ingest(root)
+    ingest(root, dataset="totals")
+    assert set(sizes(root, "totals", "total")) == {"a", "b"}
+    done = keepfit(root, "--release", "--key", "bad", "--from", "2013-01-01", "--to", "2013-01-02")
+    assert done.returncode == 0, done.stderr
+    assert f"totals: ingest {FIRST.key}" in done.stdout
+    assert set(sizes(root, "totals", "total")) == {"a", "b", "bad"}

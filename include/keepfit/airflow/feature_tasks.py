@@ -55,7 +55,10 @@ def rematerialize(run: Handoff) -> Handoff:
 def decide_trainings(run: Handoff) -> list[Handoff]:
     """Record the edit, and hand on a decision for each model to train anew."""
     asked = _apply_run(run).decide()
-    return [{"model": each["model"], "decision": each["decision"]} for each in asked]
+    for each in asked:
+        if each["skipped"]:
+            _log.info("%s is not trained: %s", each["model"], each["skipped"])
+    return [{"model": each["model"], "decision": each["decision"]} for each in asked if each["decision"]]
 
 
 @task(multiple_outputs=False)

@@ -33,7 +33,8 @@ def plan(root: Root = None) -> None:
 def apply(allow_deletions: AllowDeletions = False, root: Root = None) -> None:
     """Apply feature_repo/: check it, register it, materialise what changed, train what uses it.
 
-    A broken edit changes nothing. Views are materialised and models trained in this process.
+    A broken edit changes nothing. Views are materialised and models trained in this process. A training
+    that an earlier apply asked for and that came to no verdict is done again.
     """
     project = open_project(root)
     with open_stores(project):
@@ -44,8 +45,13 @@ def apply(allow_deletions: AllowDeletions = False, root: Root = None) -> None:
         for view in run.apply()["views"]:
             until = run.rematerialize(view)["until"]
             typer.echo(f"  {view}: {f'materialised until {until}' if until else 'nothing published yet'}")
-        for asked in run.decide():
-            do(project, _training(project, asked))
+        asked = run.decide()
+        for each in asked:
+            why = each["skipped"]
+            typer.echo(f"  {each['model']}: {f'not trained, {why}' if why else each['decision']['reason']}")
+        for each in asked:
+            if each["decision"]:
+                do(project, _training(project, each))
 
 
 def _run(project: Project, *, allow_deletions: bool) -> "ApplyRun":

@@ -84,6 +84,14 @@ def do(project: Project, job: Job) -> dict[str, Mapping[str, Any]]:
     return results
 
 
+def do_all(project: Project, job: Job) -> None:
+    """Do a run, and after it all that it calls for."""
+    waiting = [job]
+    while waiting:
+        each = waiting.pop(0)
+        waiting += follow_ups(project, each, do(project, each))
+
+
 def follow_ups(project: Project, job: Job, results: Mapping[str, Mapping[str, Any]]) -> list[Job]:
     """Return what a run calls for: the training decided on, or the windows to compute again."""
     training = _training(project, job, results.get("decide", {}))

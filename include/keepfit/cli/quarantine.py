@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from keepfit.cli.jobs import Job, do
+from keepfit.cli.jobs import Job, do_all
 from keepfit.cli.project import Root, open_project, open_stores
 from keepfit.cli.run import End, Start
 from keepfit.cli.table import table
@@ -30,7 +30,10 @@ def quarantine(  # noqa: PLR0917, each parameter is an option of the command
     key: Key = None,
     root: Root = None,
 ) -> None:
-    """List a dataset's rows in quarantine, or release or drop those of a window."""
+    """List a dataset's rows in quarantine, or release or drop those of a window.
+
+    If that publishes the window again, the windows that were computed from its older rows follow.
+    """
     if release and drop:
         raise typer.BadParameter("--release and --drop are given. Give one of them.")
     if (start is None) != (end is None) or ((release or drop) and start is None):
@@ -42,7 +45,7 @@ def quarantine(  # noqa: PLR0917, each parameter is an option of the command
         if release or drop:
             action = "release" if release else "drop"
             settings = {"action": action, "keys": ",".join(key or ()) or None, "who": getpass.getuser()}
-            do(project, Job.of(project, "quarantine", name, window, settings))
+            do_all(project, Job.of(project, "quarantine", name, window, settings))
             return
         from keepfit.pipeline.ruling import held_rows
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from keepfit.cli.jobs import Job, Verb, do, follow_ups
+from keepfit.cli.jobs import Job, Verb, do_all
 from keepfit.cli.project import Root, open_project, open_stores
 from keepfit.errors import SpecError
 from keepfit.spec import Project, Window
@@ -87,10 +87,7 @@ def run(  # noqa: PLR0917, each parameter is an option of the command
     settings = _settings(verb, {option: value for option, value in given.items() if value is not None})
     job = Job.of(project, verb, name, _window(verb, start, end), settings)
     with open_stores(project):
-        waiting = [job]
-        while waiting:
-            job = waiting.pop(0)
-            waiting += follow_ups(project, job, do(project, job))
+        do_all(project, job)
 
 
 def _verb(project: Project, name: str, step: Step | None) -> Verb:

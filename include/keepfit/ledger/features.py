@@ -58,6 +58,12 @@ class FeatureLedger:
             row = connection.execute(newest).mappings().first()
         return Edit(**{**row, "changes": tuple(row["changes"])}) if row else None
 
+    def was_applied(self, position: int, digest: str) -> bool:
+        """Tell whether an edit of this number came to its end with this content."""
+        found = select(edits.c.digest).where(edits.c.position == position)
+        with transaction(self._engine) as connection:
+            return connection.execute(found).scalar() == digest
+
     def record_edit(self, edit: Edit) -> None:
         """Record what was applied.
 

@@ -98,17 +98,22 @@ class ApplyRun:
         return {"view": view, "until": done.end.isoformat() if done else None}
 
     def decide(self) -> list[Result]:
-        """Record the edit and ask for the trainings it makes necessary; return them by model."""
+        """Record the edit and ask for the trainings it makes necessary; return them, and those skipped.
+
+        A training that an earlier edit asked for and that came to no verdict is asked for again.
+        """
         self.folder.read("apply")
         plan, recorded = self.planned, self._is_recorded()
         change = FeatureChange(
             self.ledger, self._stored["position"], self._stored["digest"], self.snapshot.run_id
         )
         asked = [change.ask(self._project.model(model), why) for model, why in (plan.retrain or {}).items()]
+        others = [model for name, model in self._project.models.items() if name not in (plan.retrain or {})]
+        asked += [each for model in others if (each := change.unfinished(model, self.edits))]
         if not recorded and (plan.changes or self._stored["position"] == 1):
             self.edits.record_edit(self._edit())
         self.folder.write("decide", {"asked": asked})
-        return [each for each in asked if each["skipped"] is None]
+        return asked
 
     def _edit(self) -> Edit:
         return Edit(

@@ -1,10 +1,13 @@
 """The trainings that an edit of `feature_repo/` asks for, through the ledger as those that drift asks for."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
-from keepfit.ledger import Decision, Ledger
+from keepfit.ledger import Decision, FeatureLedger, Ledger
 from keepfit.spec import ModelSpec, Window
+
+_INSTANT = timedelta(seconds=1)
 
 
 @dataclass(frozen=True)
@@ -20,21 +23,29 @@ class FeatureChange:
     """The run that applies it."""
 
     def ask(self, model: ModelSpec, why: tuple[str, ...]) -> dict[str, Any]:
-        """Decide that a model is trained as of its last rows, unless it was never trained."""
+        """Decide that a model is trained as of its last rows, unless it has none or was never trained."""
         key = f"{model.name}:feature_change:{self.position}-{self.digest}"
         made = next((each for each in self.ledger.decisions(model.name) if each.key == key), None)
-        made = made or self._decide(key, model, why)
-        if made is None:
-            skipped = "no champion yet: its first training is not up to an edit"
-            return {"model": model.name, "skipped": skipped, "decision": None}
-        conf = {"as_of": made.window_end.isoformat(), "reason": made.reason, "decision": key}
-        decision = {"verdict": made.verdict, "reason": made.reason, "run_id": made.run_id, "conf": conf}
-        return {"model": model.name, "skipped": None, "decision": decision}
+        window = made.window if made else self._last_window(model.entities.dataset)
+        if made is None and self.ledger.live(model.name) is None:
+            return _skipped(model, "no champion yet: its first training is not up to an edit")
+        if window is None:
+            return _skipped(model, f"nothing of {model.entities.dataset} is published to train on")
+        return _asked(made or self._decide(key, model, window, why))
 
-    def _decide(self, key: str, model: ModelSpec, why: tuple[str, ...]) -> Decision | None:
-        window = self._last_window(model.entities.dataset)
-        if window is None or self.ledger.live(model.name) is None:
-            return None
+    def unfinished(self, model: ModelSpec, edits: FeatureLedger) -> dict[str, Any] | None:
+        """Return what the last edit that asked for a training of a model asks, if it came to no verdict."""
+        made = [
+            each
+            for each in self.ledger.decisions(model.name)
+            if each.trigger == "feature_change"
+            and edits.was_applied(each.evidence["edit"], each.evidence["digest"])
+        ]
+        last = max(made, key=lambda each: int(each.evidence["edit"]), default=None)
+        judged = {each.run_id for each in self.ledger.trainings(model.name) if each.verdict != "error"}
+        return None if last is None or last.run_id in judged else _asked(last)
+
+    def _decide(self, key: str, model: ModelSpec, window: Window, why: tuple[str, ...]) -> Decision:
         return self.ledger.decide(
             Decision(
                 key=key,
@@ -53,9 +64,20 @@ class FeatureChange:
         )
 
     def _last_window(self, dataset: str) -> Window | None:
+        """Return the window published last; of a snapshot, which stands for all time, its last second."""
         published = [
-            Window(each.window_start, each.window_end)
+            Window(each.window_start or each.window_end - _INSTANT, each.window_end)
             for each in self.ledger.publications(dataset)
-            if each.window_start and each.window_end
+            if each.window_end
         ]
         return max(published, key=lambda each: each.end, default=None)
+
+
+def _asked(made: Decision) -> dict[str, Any]:
+    conf = {"as_of": made.window_end.isoformat(), "reason": made.reason, "decision": made.key}
+    decision = {"verdict": made.verdict, "reason": made.reason, "run_id": made.run_id, "conf": conf}
+    return {"model": made.model, "skipped": None, "decision": decision}
+
+
+def _skipped(model: ModelSpec, why: str) -> dict[str, Any]:
+    return {"model": model.name, "skipped": why, "decision": None}

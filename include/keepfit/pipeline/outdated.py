@@ -110,8 +110,11 @@ class Outdating:
 
     def _used(self, dataset: DatasetSpec, published: Publication) -> Mapping[str, int]:
         """Return the versions a window was computed from; none if its run's folder is gone."""
-        folder = RunFolder.of(self._runs, f"{dataset.name}__ingest", published.run_id)
-        return (folder.read("extract")["inputs"] or {}) if folder.has("extract") else {}
+        for verb in ("ingest", "quarantine"):  # A release publishes its window too.
+            folder = RunFolder.of(self._runs, f"{dataset.name}__{verb}", published.run_id)
+            if folder.has("extract"):
+                return folder.read("extract")["inputs"] or {}
+        return {}
 
     def _named(self, dataset: DatasetSpec, window: Window) -> Outdated:
         state = json.dumps(self._newest(dataset, window), sort_keys=True)
