@@ -5,6 +5,7 @@ from pathlib import Path
 from textwrap import dedent
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from airflow.models.dagrun import DagRun
 
 from keepfit.ledger import Decision, Ledger, migrate
@@ -46,12 +47,13 @@ def trainings(root: Path) -> list[DagRun]:
     return DagRun.find(dag_id="returns__train", run_id=f"decision__{root.name}")
 
 
-def record(root: Path, key: str) -> None:
+def record(root: Path, key: str, run_id: str = "run") -> None:
     """Put a decision to train into the project's ledger."""
     url, window = load_project(root).locations.ledger_url, Window.parse("2024-01-01", "2024-01-08")
     migrate(url)
     start, end = window.start, window.end
-    Ledger(url).decide(Decision(key, "returns", "1", start, end, "retrain", "drift", "3", {}, "run", "watch"))
+    asked = Decision(key, "returns", "1", start, end, "retrain", "drift", "3", {}, run_id, "watch")
+    Ledger(url).decide(asked)
 
 
 def test_a_decision_starts_its_training_once_however_often_it_is_handed_on(
@@ -74,11 +76,14 @@ def test_a_decision_to_keep_the_model_is_skipped_with_its_reason(shop: Path, run
     assert trainings(shop) == []
 
 
-def test_what_a_decision_hands_on_is_what_a_training_takes(shop: Path, run_dag: "RunDag") -> None:
+def test_what_a_decision_hands_on_is_what_a_training_takes(
+    shop: Path, run_dag: "RunDag", monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_monitor(shop)
     run_dag(shop, "watch")
     (training,) = trainings(shop)
-    record(shop, CONF["decision"])
+    record(shop, CONF["decision"], "decision__taken")
+    monkeypatch.setattr(DagRun, "generate_run_id", lambda **_: "decision__taken")
     taken = run_dag(shop, "returns__train", dict(training.conf or {}), only="snapshot")
     (file,) = (shop / ".keepfit" / "runs" / "returns__train").glob("*/snapshot.json")
     assert taken.tasks["snapshot"] == "success"
@@ -92,4 +97,12 @@ def test_a_decision_that_nobody_made_starts_no_training(shop: Path, run_dag: "Ru
     run = run_dag(shop, "returns__train", {**CONF, "decision": "returns:1:invented"}, only="snapshot")
     assert run.tasks["snapshot"] == "failed"
     assert "The decision 'returns:1:invented' is not in the ledger." in run.log
+    assert not (shop / ".keepfit" / "runs").exists()
+
+
+def test_a_decision_starts_no_other_run_than_its_own(shop: Path, run_dag: "RunDag") -> None:
+    record(shop, CONF["decision"], "decision__another")
+    run = run_dag(shop, "returns__train", CONF, only="snapshot")
+    assert run.tasks["snapshot"] == "failed"
+    assert f"asks for the run 'decision__another', not '{run.run_id}'." in run.log
     assert not (shop / ".keepfit" / "runs").exists()

@@ -100,13 +100,13 @@ class Store:
             made = Publication(dataset, START.to_pydatetime(), end.to_pydatetime(), 1, "d", 0, f"i{days}")
             self.ledger.record_publication(made)
 
-    def decide(self, model: str, verdict: Any = "retrain") -> Decision:
+    def decide(self, model: str, verdict: Any = "retrain", run_id: str | None = None) -> Decision:
         """Record a decision about the window that ends on the 60th day."""
         end = (START + pd.Timedelta(days=60)).to_pydatetime()
         window = Window(end - pd.Timedelta(days=7), end)
         key = f"{model}:{verdict}:{window.key}"
         made = Decision(
-            key, model, "1", window.start, window.end, verdict, "drift", "3 of 4 drifted", {}, None, "w"
+            key, model, "1", window.start, window.end, verdict, "drift", "3 of 4 drifted", {}, run_id, "w"
         )
         return self.ledger.decide(made)
 
@@ -191,8 +191,23 @@ def test_a_decision_that_asks_for_no_such_training_is_refused_before_anything_is
     assert store.ledger.trainings("returns_soon") == []
 
 
+def test_a_decision_is_no_reason_for_another_run_or_another_moment_than_its_own(store: Store) -> None:
+    asked = store.decide("returns_soon", run_id="decision__1")
+    with pytest.raises(ConfError, match="asks for the run 'decision__1', not 'another'"):
+        store.snapshot("another", decision=asked.key)
+    with pytest.raises(ConfError) as refused:
+        store.snapshot("decision__1", 59, decision=asked.key)
+    assert str(refused.value).startswith(
+        f"The decision {asked.key!r} asks for a training as of 2020-03-01T00:00:00+00:00, "
+        "not 2020-02-29T00:00:00+00:00. "
+    )
+    assert not (store.shop.project.locations.runs / "returns_soon__train").exists()
+    taken = store.snapshot("decision__1", decision=asked.key)
+    assert store.snapshot("decision__1", decision=asked.key).folder.path == taken.folder.path
+
+
 def test_the_first_training_goes_all_the_way_to_a_champion(store: Store) -> None:
-    asked = store.decide("returns_soon")
+    asked = store.decide("returns_soon", run_id="train-1")
     folder = store.train("train-1", decision=asked.key)
     assert folder.read("gate")["verdict"] == "pass"
     assert "than the baseline's" in folder.read("gate")["reasons"][0]

@@ -298,6 +298,36 @@ def build_unchecked(shop: "Shop") -> TrainingSet:
     )
 
 
+def with_column(shop: "Shop", name: str, values: list[int]) -> None:
+    """Publish the orders with a column more, which the model has among those of its rows."""
+    shop.edit("datasets/orders.yaml", "returned: int64", f"returned: int64, {name}: int64")
+    shop.edit(
+        "models/returns_soon.yaml", "columns: [customer, amount]", f"columns: [customer, amount, {name}]"
+    )
+    frame = pd.DataFrame(ORDERS, columns=["customer", "ordered_at", "amount", "returned"])
+    frame = frame.assign(order_id=range(1, 7), ordered_at=frame["ordered_at"].map(shop.at), **{name: values})
+    shop.publish("orders", frame.astype({"returned": "Int64"}))
+
+
+@pytest.mark.parametrize("name", ["known", "usable"])
+def test_what_a_column_is_called_decides_nothing_about_its_rows(shop: "Shop", name: str) -> None:
+    with_column(shop, name, [0, 1, 0, 1, 1, 1])
+    shop.habits(("ann", "1", 1, 100.0, "a"), ("bob", "2", 3, 300.0, "b"))
+    assert ids(build_unchecked(shop)) == [1, 2, 3, 5]
+
+
+@pytest.mark.parametrize("name", ["label", "Label", "event_time", "event_timestamp"])
+def test_a_column_named_as_one_the_training_set_adds_is_refused(shop: "Shop", name: str) -> None:
+    with_column(shop, name, [0, 1, 0, 1, 1, 1])
+    with pytest.raises(TrainingError) as refused:
+        build_unchecked(shop)
+    assert str(refused.value) == (
+        f"models/returns_soon.yaml: entities: the rows of 'orders' would bring a column {name!r}, and a "
+        "training set has one of its own of that name. Leave it out of `entities.columns`, or give it "
+        "another name in the dataset."
+    )
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [

@@ -25,6 +25,7 @@ from keepfit.backends.suites import look
 from keepfit.backends.validation import validate_rows
 from keepfit.backends.validation_report import ValidationReport
 from keepfit.backends.wording import ONLY_EMPTY
+from keepfit.errors import SchemaError
 from keepfit.spec.project import EngineSpec
 
 BOUNDS = EngineSpec(memory_limit="256MB", threads=1)
@@ -276,6 +277,17 @@ def test_a_column_that_is_there_twice_is_told_and_costs_the_others_nothing(tmp_p
         "a: schema: the column is there 2 times (named by 1 expectations)",
         "b: expect_column_values_to_not_be_null: 1 of 2 rows (50.0%)",
     ]
+
+
+@pytest.mark.parametrize("name", ["file_row_number", "File_Row_Number"])
+def test_a_column_named_as_the_engine_numbers_rows_is_refused_by_name(tmp_path: Path, name: str) -> None:
+    file = write(tmp_path, {"size": pa.array([1]), name: pa.array([7])})
+    with pytest.raises(SchemaError) as refused:
+        validated(file, {"type": "expect_column_values_to_not_be_null", "kwargs": {"column": "size"}})
+    assert str(refused.value) == (
+        f"The rows have a column {name!r}, and the engine that checks them numbers rows by that "
+        "name. Give the column another name at the source, or do not extract it."
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """A transform: one SELECT over what it is shown, sorted rows of the window, each named once."""
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,7 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from keepfit.backends.engine import engine
 from keepfit.backends.lake import Lake
+from keepfit.backends.select import read_select
 from keepfit.errors import TransformError
 from keepfit.spec import DatasetSpec, Window
 from keepfit.spec.dataset import DatasetsSource
@@ -183,6 +186,15 @@ def test_types_are_published_in_one_width(run: Run, tmp_path: Path) -> None:
             "current_localtimestamp reads the clock",
         ),
         ("SELECT key, seen, current_localtime() AS t FROM source", "current_localtime reads the clock"),
+        ("SELECT key, seen FROM source WHERE seen > ago('1 day')", "ago reads the clock"),
+        ("SELECT key, pg_postmaster_start_time() AS seen FROM source", "pg_postmaster_start_time reads the"),
+        (
+            "SELECT key, seen, current_setting('TimeZone') AS z FROM source",
+            "current_setting reads or",
+        ),
+        ("SELECT key, seen, current_schema AS z FROM source", "current_schema reads or changes"),
+        ("SELECT key, seen, write_log(key) AS w FROM source", "write_log reads or changes"),
+        ("FROM json_execute_serialized_sql('{}')", "json_execute_serialized_sql runs a text as SQL"),
         ("FROM query('FROM source')", "query runs a text as SQL"),
         ("FROM query_table('source')", "query_table runs a text as SQL"),
         ("FROM source USING SAMPLE 10", "sample gives other rows each time"),
@@ -208,6 +220,22 @@ def test_what_cannot_be_published_is_refused_by_file(run: Run, sql: str, said: s
         run(sql, rows=rows)
     assert str(refused.value).startswith("transforms/trips.sql: ")
     assert said in str(refused.value)
+
+
+def test_every_function_whose_answer_may_change_is_refused(tmp_path: Path) -> None:
+    with engine(EngineSpec(threads=1), tmp_path) as connection:
+        listed = connection.execute(
+            "SELECT DISTINCT function_name, stability, macro_definition FROM duckdb_functions() "
+            "WHERE function_type IN ('scalar', 'aggregate', 'macro')"
+        ).fetchall()
+        changing = {name for name, stability, _ in listed if stability not in (None, "CONSISTENT")}
+        changing -= {"error"}  # It gives no answer at all.
+        reaches = re.compile(rf"\b({'|'.join(sorted(changing | {'current_timestamp'}))})\b")
+        changing |= {name for name, _, text in listed if text and reaches.search(text)}
+        assert {"now", "random", "ago", "pg_postmaster_start_time", "current_query"} <= changing
+        for name in sorted(changing):
+            with pytest.raises(TransformError, match=rf"^t.sql: {name} (reads|gives)"):
+                read_select(connection, f'SELECT "{name}"() FROM source', "t.sql", {})
 
 
 def test_a_row_without_a_key_is_shown(run: Run) -> None:

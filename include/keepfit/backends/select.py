@@ -19,10 +19,32 @@ _CLOCK = _BARE_CLOCK | {
     "get_current_timestamp",
     "transaction_timestamp",
     "age()",
+    "ago",
     "txid_current",
+    "pg_postmaster_start_time",
+    "pg_conf_load_time",
 }
 _CHANCE = frozenset({"random", "uuid", "uuidv4", "uuidv7", "gen_random_uuid", "setseed", "sample"})
-_QUERIES = frozenset({"query", "query_table"})
+_BARE_SESSION = frozenset({"current_catalog", "current_schema"})
+_SESSION = _BARE_SESSION | {
+    "current_connection_id",
+    "current_database",
+    "current_query",
+    "current_query_id",
+    "current_schemas",
+    "current_setting",
+    "current_transaction_id",
+    "currval",
+    "getvariable",
+    "in_search_path",
+    "nextval",
+    "pg_sleep",
+    "sleep_ms",
+    "stats",
+    "write_log",
+}
+"""Functions that read or change the engine's session; a test holds all of these to the engine's own list."""
+_QUERIES = frozenset({"query", "query_table", "json_execute_serialized_sql"})
 """Functions that run a text as SQL, which nobody has checked."""
 
 
@@ -139,6 +161,11 @@ def _refuse_unrepeatable(connection: Connection, sql: str, file: str) -> None:
         raise TransformError(
             f"{file}: {chance[0]} gives other rows each time. Derive it from the row, as by hash()."
         )
+    if session := sorted(used & _SESSION):
+        raise TransformError(
+            f"{file}: {session[0]} reads or changes the engine's session, which is another one each time. "
+            "Use the rows and the parameters."
+        )
     if queries := sorted(used & _QUERIES):
         raise TransformError(f"{file}: {queries[0]} runs a text as SQL. Write that SELECT here instead.")
 
@@ -149,7 +176,7 @@ def _names(tree: Any) -> Iterator[str]:
         if function := str(node.get("function_name") or "").lower():
             yield "age()" if function == "age" and len(node.get("children", ())) == 1 else function
         if node.get("class") == "COLUMN_REF":
-            yield from _BARE_CLOCK & {".".join(node["column_names"]).lower()}
+            yield from (_BARE_CLOCK | _BARE_SESSION) & {".".join(node["column_names"]).lower()}
         if isinstance(node.get("sample"), dict):
             yield "sample"
 

@@ -78,8 +78,8 @@ def take_snapshot(
     A retry finds the snapshot of the first try and keeps to it.
 
     Raises:
-        ConfError: The folder holds the snapshot of a run about something else, or the ledger does not hold
-            the decision that the trigger names.
+        ConfError: The folder holds the snapshot of a run about something else, or the ledger holds no
+            decision of the name the trigger gives that asks for this very run.
         SpecError: What it is about, or a dataset that it reads, has a problem.
     """
     folder = RunFolder.of(project.locations.runs, dag_id, run_id)
@@ -93,7 +93,7 @@ def take_snapshot(
         return _same(open_snapshot(folder.path), asked)
     for name in _read_by(project, model=model, dataset=dataset):
         project.dataset(name)
-    refuse_unasked(project, model, (settings or {}).get("decision"))
+    refuse_unasked(project, model, run_id, settings or {})
     folder.write(
         SNAPSHOT,
         {

@@ -15,6 +15,8 @@ from keepfit.spec.window import moved
 
 EVENT_TIME = "event_time"
 LABEL = "label"
+_KNOWN, _USABLE = '"label known"', '"label usable"'
+"""Columns of the rows asked for; a space keeps them apart from every declared column."""
 
 
 @dataclass(frozen=True)
@@ -69,13 +71,17 @@ class TrainingRows:
     def count(self) -> Found:
         """Count the rows and what is wrong with them."""
         counted = self._connection.execute(
-            "SELECT count(*), count(*) FILTER (NOT known), count(*) FILTER (known AND NOT usable) FROM asked"
+            f"SELECT count(*), count(*) FILTER (NOT {_KNOWN}), "
+            f"count(*) FILTER ({_KNOWN} AND NOT {_USABLE}) FROM asked"
         ).fetchone()
         return Found(*(counted or (0, 0, 0)))
 
     def chunks(self, rows: int) -> Iterator[pa.Table]:
         """Yield the usable rows by event time and key, exactly so many at a time but for the last."""
-        query = f"SELECT * EXCLUDE (known, usable) FROM asked WHERE known AND usable ORDER BY {self._order}"
+        query = (
+            f"SELECT * EXCLUDE ({_KNOWN}, {_USABLE}) FROM asked "
+            f"WHERE {_KNOWN} AND {_USABLE} ORDER BY {self._order}"
+        )
         reader = self._connection.execute(query).to_arrow_reader(rows)
         waiting = reader.schema.empty_table()
         for batch in reader:
@@ -122,7 +128,7 @@ def _rows(
         )
     return (
         f"CREATE TEMP TABLE asked AS "
-        f"SELECT *, {known} AS known, {LABEL} IS NOT NULL AND isfinite({LABEL}) AS usable FROM ({rows})"
+        f"SELECT *, {known} AS {_KNOWN}, {LABEL} IS NOT NULL AND isfinite({LABEL}) AS {_USABLE} FROM ({rows})"
     )
 
 

@@ -112,6 +112,7 @@ def build_training_set(
     key = datasets[spec.entities.dataset].key
     _refuse_leaks(spec, service, datasets[spec.entities.dataset])
     _refuse_names(service, key)
+    _refuse_taken(spec, datasets[spec.entities.dataset])
     used = dict.fromkeys([spec.entities.dataset, spec.label_dataset, *service.datasets])
     given = versions or {}
     versions = {name: given[name] if name in given else lake.version(name) for name in used}
@@ -160,6 +161,20 @@ def _refuse_names(service: "ServiceDescription", key: tuple[str, ...]) -> None:
         raise TrainingError(
             f"The features {', '.join(times)} of {service.name!r} are times, which no learner takes. "
             "Make numbers of them in a transform or an on-demand view."
+        )
+
+
+def _refuse_taken(spec: ModelSpec, rows: DatasetSpec) -> None:
+    """Refuse columns of the rows that have the name of one the training set adds, in whatever case."""
+    taken = {EVENT_TIME, LABEL, _ASKED_AT}
+    brought = {*rows.key, *spec.entities.columns}
+    # The event time itself may be part of the key, and may have that very name.
+    brought -= {EVENT_TIME} & {rows.event_time}
+    if clash := sorted(name for name in brought if name.lower() in taken):
+        raise TrainingError(
+            f"models/{spec.name}.yaml: entities: the rows of {spec.entities.dataset!r} would bring a column "
+            f"{clash[0]!r}, and a training set has one of its own of that name. Leave it out of "
+            "`entities.columns`, or give it another name in the dataset."
         )
 
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from keepfit.backends.engine import Connection, identifier, literal
+from keepfit.errors import SchemaError
 
 Kind = Literal["int", "float", "text", "bool", "zoned time", "plain time", "date", "other"]
 ROWS = "keepfit_rows"
@@ -37,7 +38,16 @@ class Columns:
         )
 
     def show(self, connection: Connection, file: Path) -> None:
-        """Create the view of the rows."""
+        """Create the view of the rows.
+
+        Raises:
+            SchemaError: A column has the name by which the engine numbers rows.
+        """
+        if taken := [name for name in self.listed if name.lower() == NUMBER]:
+            raise SchemaError(
+                f"The rows have a column {taken[0]!r}, and the engine that checks them numbers rows by that "
+                "name. Give the column another name at the source, or do not extract it."
+            )
         shown = ", ".join([*(_shown(name, kind) for name, kind in self.kinds.items()), NUMBER])
         connection.execute(f"CREATE VIEW {ROWS} AS SELECT {shown} FROM {numbered(file)}")
 
