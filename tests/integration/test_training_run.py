@@ -17,9 +17,11 @@ import pytest
 
 from keepfit.backends import model_files
 from keepfit.backends.model_registry import ModelRegistry
-from keepfit.errors import ConfError, DeploymentError, NotReadyError, TrainingError
+from keepfit.errors import ConfError, DeploymentError, EditError, NotReadyError, TrainingError
 from keepfit.ledger import Decision, Ledger, Publication, migrate
+from keepfit.pipeline.applying import ApplyRun
 from keepfit.pipeline.folder import RunFolder
+from keepfit.pipeline.planning import make_plan
 from keepfit.pipeline.prediction import PredictionRun
 from keepfit.pipeline.snapshot import Snapshot, open_snapshot, take_snapshot
 from keepfit.pipeline.training import TrainingRun
@@ -292,6 +294,49 @@ def test_killed_at_each_step_the_run_ends_as_if_undisturbed(store: Store, nth: i
     for result in ("candidates", "baseline", "rows", "start", "end"):
         assert killed_too[result] == undisturbed[result]
     assert snapshot.folder.read("deployed") == {"version": "1", "skipped": None}
+
+
+WITHOUT_SHARE = ("features=[habits, basket]", "features=[habits]")
+WITHOUT_TIER = ('        Field(name="tier", dtype=String),\n', "")
+STOPPED = (
+    "model returns_soon: version 1 is live and needs {}, which the feature service shopper would give "
+    "no more. It could neither predict nor be held against a new version"
+)
+
+
+def edit_of(store: Store, run_id: str, *, allow_deletions: bool = False) -> ApplyRun:
+    settings = {"allow_deletions": allow_deletions}
+    run = ApplyRun(take_snapshot(store.shop.project, "keepfit__apply", run_id, settings=settings))
+    run.plan()
+    return run
+
+
+@pytest.mark.parametrize(("edit", "lost"), [(WITHOUT_SHARE, "share"), (WITHOUT_TIER, "tier")])
+def test_an_edit_that_takes_a_feature_from_the_champion_needs_leave(
+    store: Store, edit: tuple[str, str], lost: str
+) -> None:
+    store.train("train-1")
+    before = store.shop.store().registered()
+    store.shop.edit("features.py", *edit)
+    with pytest.raises(EditError) as refused:
+        edit_of(store, "refused").check()
+    assert str(refused.value) == (
+        f"{STOPPED.format(lost)}. Nothing is applied. Bring back what should stay; to do without it, say "
+        "`keepfit apply --allow-deletions`, or trigger keepfit__apply with allow_deletions."
+    )
+    assert store.shop.store().registered() == before
+    allowed = edit_of(store, "allowed", allow_deletions=True)
+    assert allowed.check()["stops"] == [STOPPED.format(lost)]
+    allowed.apply()
+    assert lost not in store.shop.store().service("shopper").feature_names
+    allowed.decide()
+    assert make_plan(store.shop.project).plan.stops == ()
+
+
+def test_a_feature_that_no_live_version_needs_goes_without_leave(store: Store) -> None:
+    store.train("train-1", promotion="never")
+    store.shop.edit("features.py", *WITHOUT_SHARE)
+    edit_of(store, "nobody live").check()
 
 
 def test_a_champion_whose_features_are_gone_is_left_to_a_human(store: Store) -> None:
