@@ -14,9 +14,11 @@ import numpy as np
 import pandas as pd
 import pyarrow.compute as pc
 import pytest
+from typer.testing import CliRunner
 
 from keepfit.backends import model_files
 from keepfit.backends.model_registry import ModelRegistry
+from keepfit.cli.app import app
 from keepfit.errors import ConfError, DeploymentError, EditError, NotReadyError, TrainingError
 from keepfit.ledger import Decision, Ledger, Publication, migrate
 from keepfit.pipeline.applying import ApplyRun
@@ -325,6 +327,8 @@ def test_an_edit_that_takes_a_feature_from_the_champion_needs_leave(
         "`keepfit apply --allow-deletions`, or trigger keepfit__apply with allow_deletions."
     )
     assert store.shop.store().registered() == before
+    told = CliRunner().invoke(app, ["plan", "--root", str(store.shop.root)])
+    assert (told.exit_code, f"stops {STOPPED.format(lost)}" in told.output) == (1, True)
     allowed = edit_of(store, "allowed", allow_deletions=True)
     assert allowed.check()["stops"] == [STOPPED.format(lost)]
     allowed.apply()
@@ -339,7 +343,7 @@ def test_a_feature_that_no_live_version_needs_goes_without_leave(store: Store) -
     edit_of(store, "nobody live").check()
 
 
-def test_a_champion_whose_features_are_gone_is_left_to_a_human(store: Store) -> None:
+def test_a_champion_whose_features_are_gone_is_left_to_a_human_who_may_replace_it(store: Store) -> None:
     store.train("train-1")
     text = (store.shop.root / "feature_repo" / "features.py").read_text()
     store.shop.write("features.py", text.replace("features=[habits, basket]", "features=[habits]"))
@@ -351,14 +355,22 @@ def test_a_champion_whose_features_are_gone_is_left_to_a_human(store: Store) -> 
         "the champion (version 1) cannot be scored: FeatureStoreError: The model needs the features share"
         in (judgement["reasons"][0])
     )
+    assert "train with `promotion: replace`" in judgement["reasons"][0]
     assert folder.read("verified") == {"champion": "1"}
+    replaced = store.train("train-3", promotion="replace")
+    assert replaced.read("gate")["verdict"] == "pass"
+    assert replaced.read("gate")["reasons"][0].endswith(
+        "the champion (version 1) is given up by `promotion: replace`, since its feature service has no "
+        "share any more"
+    )
+    assert replaced.read("verified") == {"champion": "3"}
 
 
-def test_a_champion_whose_files_were_changed_is_left_to_a_human(store: Store) -> None:
+def test_a_champion_whose_files_were_changed_is_not_replaced_either(store: Store) -> None:
     store.train("train-1")
     for file in store.shop.project.locations.artifacts.rglob("keepfit_model.json"):
         file.write_text(file.read_text() + " ")
-    snapshot = store.snapshot("train-2")
+    snapshot = store.snapshot("train-2", promotion="replace")
     for step in STEPS[:5]:
         take(snapshot.folder.path, step)
     assert "UntrustedModelError" in snapshot.folder.read("gate")["reasons"][0]
