@@ -14,12 +14,16 @@ import numpy as np
 import pandas as pd
 import pyarrow.compute as pc
 import pytest
+from typer.testing import CliRunner
 
 from keepfit.backends import model_files
 from keepfit.backends.model_registry import ModelRegistry
-from keepfit.errors import ConfError, DeploymentError, NotReadyError, TrainingError
+from keepfit.cli.app import app
+from keepfit.errors import ConfError, DeploymentError, EditError, NotReadyError, TrainingError
 from keepfit.ledger import Decision, Ledger, Publication, migrate
+from keepfit.pipeline.applying import ApplyRun
 from keepfit.pipeline.folder import RunFolder
+from keepfit.pipeline.planning import make_plan
 from keepfit.pipeline.prediction import PredictionRun
 from keepfit.pipeline.snapshot import Snapshot, open_snapshot, take_snapshot
 from keepfit.pipeline.training import TrainingRun
@@ -309,7 +313,52 @@ def test_killed_at_each_step_the_run_ends_as_if_undisturbed(store: Store, nth: i
     assert snapshot.folder.read("deployed") == {"version": "1", "skipped": None}
 
 
-def test_a_champion_whose_features_are_gone_is_left_to_a_human(store: Store) -> None:
+WITHOUT_SHARE = ("features=[habits, basket]", "features=[habits]")
+WITHOUT_TIER = ('        Field(name="tier", dtype=String),\n', "")
+STOPPED = (
+    "model returns_soon: version 1 is live and needs {}, which the feature service shopper would give "
+    "no more. It could neither predict nor be held against a new version"
+)
+
+
+def edit_of(store: Store, run_id: str, *, allow_deletions: bool = False) -> ApplyRun:
+    settings = {"allow_deletions": allow_deletions}
+    run = ApplyRun(take_snapshot(store.shop.project, "keepfit__apply", run_id, settings=settings))
+    run.plan()
+    return run
+
+
+@pytest.mark.parametrize(("edit", "lost"), [(WITHOUT_SHARE, "share"), (WITHOUT_TIER, "tier")])
+def test_an_edit_that_takes_a_feature_from_the_champion_needs_leave(
+    store: Store, edit: tuple[str, str], lost: str
+) -> None:
+    store.train("train-1")
+    before = store.shop.store().registered()
+    store.shop.edit("features.py", *edit)
+    with pytest.raises(EditError) as refused:
+        edit_of(store, "refused").check()
+    assert str(refused.value) == (
+        f"{STOPPED.format(lost)}. Nothing is applied. Bring back what should stay; to do without it, say "
+        "`keepfit apply --allow-deletions`, or trigger keepfit__apply with allow_deletions."
+    )
+    assert store.shop.store().registered() == before
+    told = CliRunner().invoke(app, ["plan", "--root", str(store.shop.root)])
+    assert (told.exit_code, f"stops {STOPPED.format(lost)}" in told.output) == (1, True)
+    allowed = edit_of(store, "allowed", allow_deletions=True)
+    assert allowed.check()["stops"] == [STOPPED.format(lost)]
+    allowed.apply()
+    assert lost not in store.shop.store().service("shopper").feature_names
+    allowed.decide()
+    assert make_plan(store.shop.project).plan.stops == ()
+
+
+def test_a_feature_that_no_live_version_needs_goes_without_leave(store: Store) -> None:
+    store.train("train-1", promotion="never")
+    store.shop.edit("features.py", *WITHOUT_SHARE)
+    edit_of(store, "nobody live").check()
+
+
+def test_a_champion_whose_features_are_gone_is_left_to_a_human_who_may_replace_it(store: Store) -> None:
     store.train("train-1")
     text = (store.shop.root / "feature_repo" / "features.py").read_text()
     store.shop.write("features.py", text.replace("features=[habits, basket]", "features=[habits]"))
@@ -321,14 +370,22 @@ def test_a_champion_whose_features_are_gone_is_left_to_a_human(store: Store) -> 
         "the champion (version 1) cannot be scored: FeatureStoreError: The model needs the features share"
         in (judgement["reasons"][0])
     )
+    assert "train with `promotion: replace`" in judgement["reasons"][0]
     assert folder.read("verified") == {"champion": "1"}
+    replaced = store.train("train-3", promotion="replace")
+    assert replaced.read("gate")["verdict"] == "pass"
+    assert replaced.read("gate")["reasons"][0].endswith(
+        "the champion (version 1) is given up by `promotion: replace`, since its feature service has no "
+        "share any more"
+    )
+    assert replaced.read("verified") == {"champion": "3"}
 
 
-def test_a_champion_whose_files_were_changed_is_left_to_a_human(store: Store) -> None:
+def test_a_champion_whose_files_were_changed_is_not_replaced_either(store: Store) -> None:
     store.train("train-1")
     for file in store.shop.project.locations.artifacts.rglob("keepfit_model.json"):
         file.write_text(file.read_text() + " ")
-    snapshot = store.snapshot("train-2")
+    snapshot = store.snapshot("train-2", promotion="replace")
     for step in STEPS[:5]:
         take(snapshot.folder.path, step)
     assert "UntrustedModelError" in snapshot.folder.read("gate")["reasons"][0]

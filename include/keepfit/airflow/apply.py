@@ -11,7 +11,8 @@ from keepfit.spec import Project
 
 _DOC = """Applies what was edited under `feature_repo/`. `keepfit plan` shows beforehand what this does.
 
-A broken edit changes nothing. What is removed is deleted only with `allow_deletions`. A changed
+A broken edit changes nothing. What is removed is deleted only with `allow_deletions`; so is a feature
+that a live version needs. A changed
 feature view is materialised whole, and the models that use it are trained again."""
 
 

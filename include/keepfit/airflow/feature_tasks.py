@@ -34,8 +34,11 @@ def plan(root: str) -> Handoff:
 
 @task(multiple_outputs=False)
 def check(run: Handoff) -> Handoff:
-    """Refuse an edit that is broken, or deletes without leave."""
-    return {"folder": run["folder"], **_apply_run(run).check()}
+    """Refuse an edit that is broken, or deletes or stops a live version without leave."""
+    checked = _apply_run(run).check()
+    for stop in checked["stops"]:
+        _log.warning("%s.", stop)
+    return {"folder": run["folder"], **checked}
 
 
 @task(multiple_outputs=False)

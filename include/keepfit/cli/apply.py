@@ -14,7 +14,11 @@ if TYPE_CHECKING:
     from keepfit.steps.plan import Plan
 
 AllowDeletions = Annotated[
-    bool, typer.Option("--allow-deletions", help="Delete what is no longer in feature_repo/.")
+    bool,
+    typer.Option(
+        "--allow-deletions",
+        help="Delete what is no longer in feature_repo/, even features that a live version needs.",
+    ),
 ]
 
 
@@ -26,7 +30,7 @@ def plan(root: Root = None) -> None:
     with open_stores(project):
         made = make_plan(project).plan
     typer.echo(_told(made))
-    if made.problems:
+    if made.problems or made.stops:
         raise typer.Exit(1)
 
 
@@ -76,4 +80,5 @@ def _told(plan: "Plan") -> str:
     lines += [
         f"{name} keeps its published rows: `keepfit run {name} --full-refresh`" for name in plan.refresh
     ]
+    lines += [f"stops {stop}" for stop in plan.stops]
     return "\n".join([*lines, *(f"problem: {problem}" for problem in plan.problems)])

@@ -18,6 +18,7 @@ class Promote(StrEnum):
 
     auto = "auto"
     never = "never"
+    give_up = "replace"
 
 
 class Step(StrEnum):
@@ -48,7 +49,11 @@ AsOf = Annotated[
 ]
 Reason = Annotated[str | None, typer.Option(help="Why a training is wanted; kept with the version.")]
 Promotion = Annotated[
-    Promote | None, typer.Option(help="Whether a challenger that passes its gate becomes champion.")
+    Promote | None,
+    typer.Option(
+        help="Whether a challenger that passes its gate becomes champion; replace: even if the champion "
+        "cannot be scored, since its features were taken away."
+    ),
 ]
 Version = Annotated[str | None, typer.Option(help="Predict with this version; the champion if not given.")]
 FullRefresh = Annotated[

@@ -53,7 +53,7 @@ class ApplyRun:
         }
 
     def check(self) -> Result:
-        """Refuse an edit that is broken, or deletes without leave.
+        """Refuse an edit that is broken, or deletes or stops a live version without leave.
 
         Raises:
             EditError: With all reasons at once.
@@ -65,13 +65,11 @@ class ApplyRun:
                 f"{told}\nNothing is applied. Correct feature_repo/; `keepfit plan` says the rest."
             )
         removed = ", ".join(change.label for change in plan.removed)
-        if removed and not self.snapshot.settings.get("allow_deletions"):
-            raise EditError(
-                f"This edit removes {removed}. Nothing is applied. Bring back what should stay; "
-                "to delete it, say `keepfit apply --allow-deletions`, or trigger keepfit__apply "
-                "with allow_deletions."
-            )
-        return self.folder.write("check", {"changes": len(plan.changes), "removed": removed})
+        if (removed or plan.stops) and not self.snapshot.settings.get("allow_deletions"):
+            raise EditError(_unallowed(removed, plan.stops))
+        return self.folder.write(
+            "check", {"changes": len(plan.changes), "removed": removed, "stops": list(plan.stops)}
+        )
 
     def apply(self) -> Result:
         """Write the edit into Feast's registry; return the views to materialise whole.
@@ -159,3 +157,13 @@ class ApplyRun:
         from keepfit.backends.feature_store import FeatureStore
 
         return FeatureStore(self._project, self.snapshot.project.engine)
+
+
+def _unallowed(removed: str, stops: tuple[str, ...]) -> str:
+    gone = [f"This edit removes {removed}."] if removed else []
+    told = "\n".join([*gone, *(f"{stop}." for stop in stops)])
+    return (
+        f"{told} Nothing is applied. Bring back what should stay; "
+        "to do without it, say `keepfit apply --allow-deletions`, or trigger keepfit__apply "
+        "with allow_deletions."
+    )

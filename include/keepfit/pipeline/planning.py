@@ -3,7 +3,8 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,7 @@ def make_plan(project: Project) -> Planned:
     """Plan without writing anything."""
     from keepfit.backends.feature_store import FeatureStore
     from keepfit.steps.plan import plan
+    from keepfit.steps.stops import stops
 
     last = FeatureLedger(project.locations.ledger_url).last_edit()
     registered = FeatureStore(project, project.spec.engine).registered()
@@ -49,7 +51,8 @@ def make_plan(project: Project) -> Planned:
     wanted = {**features, **filed}
     before = _applied(last, registered, wanted)
     told = tuple(str(problem) for problem in (*problems, *unfit))
-    return Planned(plan(before, wanted, told), wanted, last.position + 1 if last else 1)
+    made = replace(plan(before, wanted, told), stops=tuple(stops(before, wanted, partial(_live, project))))
+    return Planned(made, wanted, last.position + 1 if last else 1)
 
 
 def adopt(project: Project, run_id: str) -> None:
@@ -87,6 +90,15 @@ def _features(project: Project, problems: tuple[Problem, ...]) -> tuple[Contents
     if any(problem.file.startswith(("datasets/", PROJECT_FILE)) for problem in problems):
         return {}, ()
     return try_features(project)
+
+
+def _live(project: Project, model: str) -> tuple[str, frozenset[str]] | None:
+    """Return which version of a model is live, and the features it needs."""
+    from keepfit.backends.model_registry import ModelRegistry
+
+    registry = ModelRegistry(project.locations.tracking_uri, project.locations.artifacts)
+    version = registry.champion(model)
+    return (version, frozenset(registry.details(model, version).features)) if version else None
 
 
 def _as_registered(last: Edit | None, registered: Contents) -> Contents:

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from keepfit import plugins
-from keepfit.errors import ConfError, KeepfitError
+from keepfit.errors import ConfError, KeepfitError, RegistryError
 from keepfit.ledger import Ledger, Training
 from keepfit.pipeline.git import commit_of
 from keepfit.pipeline.pins import pin_inputs, write_pins
@@ -104,7 +104,14 @@ class TrainingRun:
 
         from keepfit.steps.gate import gate
 
-        judgement = gate(self._evaluation(), pd.read_parquet(self.folder.file(HOLDOUT)), self.spec)
+        evaluation = self._evaluation()
+        judgement = gate(
+            evaluation,
+            pd.read_parquet(self.folder.file(HOLDOUT)),
+            self.spec,
+            gone=self._gone(evaluation.champion_version) if evaluation.champion_problem else (),
+            replace=self.snapshot.settings.get("promotion") == "replace",
+        )
         return self.folder.write("gate", judgement.to_json())
 
     def register(self) -> dict[str, Any]:
@@ -213,6 +220,18 @@ class TrainingRun:
             return Champion(version, registry.load(self.spec.name, version))
         except KeepfitError as error:
             return Champion(version, None, f"{type(error).__name__}: {error}")
+
+    def _gone(self, version: str | None) -> tuple[str, ...]:
+        """Name the features that a version needs and its feature service has no more."""
+        from keepfit.backends.feature_store import FeatureStore
+
+        try:
+            needed = self._registry().details(self.spec.name, str(version)).features
+        except RegistryError:
+            return ()
+        store = FeatureStore(self.snapshot, self.snapshot.project.engine)
+        given = store.service(self.spec.features).feature_names
+        return tuple(name for name in needed if name not in given)
 
     def _evaluation(self) -> "Evaluation":
         from keepfit.steps.evaluate import Evaluation

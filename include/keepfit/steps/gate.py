@@ -32,14 +32,30 @@ class Judgement:
         return asdict(self)
 
 
-def gate(evaluation: Evaluation, scores: pd.DataFrame, spec: ModelSpec) -> Judgement:
+def gate(
+    evaluation: Evaluation,
+    scores: pd.DataFrame,
+    spec: ModelSpec,
+    *,
+    gone: tuple[str, ...] = (),
+    replace: bool = False,
+) -> Judgement:
     """Hold the challenger against its floors, then against the champion on the same rows.
 
     Without a champion it must do better than the baseline. A champion that cannot be scored leaves the
     verdict undecided: whether to give it up is for a human to say.
+
+    Args:
+        evaluation: How all did on the holdout.
+        scores: The rows of the holdout.
+        spec: The model.
+        gone: The features that the champion needs and its feature service has no more.
+        replace: Whether a human has said that a champion whose features are gone is given up.
     """
     if missed := tuple(_missed_floors(evaluation, spec)):
         return Judgement("fail", missed)
+    if evaluation.champion_problem and gone:
+        return _without_features(evaluation, spec, ", ".join(gone), replace=replace)
     if evaluation.champion_problem:
         return Judgement(
             "undecided",
@@ -49,7 +65,7 @@ def gate(evaluation: Evaluation, scores: pd.DataFrame, spec: ModelSpec) -> Judge
             ),
         )
     if evaluation.champion is None:
-        return _against_baseline(evaluation, spec)
+        return _against_baseline(evaluation, spec, "there is no champion yet")
     return _against_champion(evaluation, evaluation.champion, scores, spec)
 
 
@@ -65,11 +81,23 @@ def _missed_floors(evaluation: Evaluation, spec: ModelSpec) -> Iterator[str]:
             yield f"{name} {_figure(value)} is above its limit {_figure(floor)}"
 
 
-def _against_baseline(evaluation: Evaluation, spec: ModelSpec) -> Judgement:
+def _without_features(evaluation: Evaluation, spec: ModelSpec, gone: str, *, replace: bool) -> Judgement:
+    champion = f"the champion (version {evaluation.champion_version})"
+    if replace:
+        why = f"since its feature service has no {gone} any more"
+        return _against_baseline(evaluation, spec, f"{champion} is given up by `promotion: replace`, {why}")
+    told = (
+        f"{champion} cannot be scored: {evaluation.champion_problem} If its features are to stay away, "
+        "train with `promotion: replace`: then the challenger need only be better than the baseline."
+    )
+    return Judgement("undecided", (told,))
+
+
+def _against_baseline(evaluation: Evaluation, spec: ModelSpec, why: str) -> Judgement:
     name = spec.evaluate.objective
     ours, theirs = evaluation.metrics[name], evaluation.baseline[name]
     better = ours > theirs if is_higher_better(find_metric(name)) else ours < theirs
-    text = f"than the baseline's {_figure(theirs)}, the mean label for every row; there is no champion yet"
+    text = f"than the baseline's {_figure(theirs)}, the mean label for every row; {why}"
     if better or math.isnan(theirs):
         return Judgement("pass", (f"{name} {_figure(ours)} is better {text}",))
     return Judgement("fail", (f"{name} {_figure(ours)} is not better {text}",))

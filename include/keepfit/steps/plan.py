@@ -55,6 +55,8 @@ class Plan:
     """The datasets whose published rows are still as they were computed before."""
     problems: tuple[str, ...] = ()
     """Why it cannot be applied."""
+    stops: tuple[str, ...] = ()
+    """The live versions that could predict no more, which needs leave."""
 
     @property
     def removed(self) -> tuple[Change, ...]:
@@ -77,6 +79,7 @@ class Plan:
             retrain=reasons("retrain"),
             refresh=tuple(stored["refresh"]),
             problems=tuple(stored["problems"]),
+            stops=tuple(stored["stops"]),
         )
 
 
