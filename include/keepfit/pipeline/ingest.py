@@ -113,7 +113,24 @@ class IngestRun:
 
     @tells_of_storage
     def publish(self) -> Result:
-        """Make the window visible, all at once."""
+        """Make the window visible, all at once.
+
+        Who rules on its rows after they were parted, even while they are published, has them parted again.
+        """
+        self._heed_rulings()
+        result = self._published()
+        while self._heed_rulings():
+            result = self._published()
+        return result
+
+    def _heed_rulings(self) -> bool:
+        if not self._aside.is_overruled:
+            return False
+        self.validate()
+        self.transform()
+        return True
+
+    def _published(self) -> Result:
         from keepfit.backends.lake import Lake
         from keepfit.steps.publish import publish
 
