@@ -72,7 +72,8 @@ def test_a_value_that_differs_online_is_named_with_its_entity(served: "Shop") ->
     assert not equal.passed
     assert equal.reason == (
         "habits: 1 of 2 entities differ online, such as tier of customer=ann: 'c' is published and 'b' is "
-        "online. Ingest the last windows again, or apply what was edited"
+        "online. Ingest the last windows again, or all, which takes off withdrawn rows: "
+        "`keepfit run habits --full-refresh`"
     )
     assert equal.evidence["sampled"] == 2
 

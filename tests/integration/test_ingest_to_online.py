@@ -17,9 +17,16 @@ NOWHERE = Access(url=lambda name: name, storage=lambda _: {})
 STEPS = ("extract", "check_schema", "validate", "transform", "publish", "materialize")
 
 
-def ingest(shop: "Shop", window: Window, steps: tuple[str, ...] = STEPS, **settings: Any) -> dict[str, Any]:
+def ingest(
+    shop: "Shop", window: Window, steps: tuple[str, ...] = STEPS, run_id: str = "r", **settings: Any
+) -> dict[str, Any]:
     snapshot = take_snapshot(
-        shop.project, "habits__ingest", f"r-{window.key}", dataset="habits", window=window, settings=settings
+        shop.project,
+        "habits__ingest",
+        f"{run_id}-{window.key}",
+        dataset="habits",
+        window=window,
+        settings=settings,
     )
     run = IngestRun(snapshot, NOWHERE)
     return {step: getattr(run, step)() for step in steps}
@@ -69,3 +76,37 @@ def test_a_row_at_the_edge_of_a_window_is_served_though_the_window_before_it_was
     assert spend(shop) == 1.0
     ingest(shop, Window.parse("2020-06-03", "2020-06-04"))
     assert spend(shop) == 2.0
+
+
+def test_a_withdrawn_row_is_served_until_the_dataset_is_refreshed_in_full(shop: "Shop") -> None:
+    migrate(shop.project.locations.ledger_url)
+    source(shop, ("1", 1.0), ("2", 2.0))
+    day = Window.parse("2020-06-02", "2020-06-03")
+    ingest(shop, Window.parse("2020-06-01", "2020-06-03"))
+    source(shop, ("1", 1.0))
+    ingest(shop, day)
+    assert spend(shop) == 2.0
+    ingest(shop, day, run_id="refresh", full_refresh=True)
+    assert spend(shop) == 1.0
+
+
+def test_a_dropped_row_is_served_no_more(shop: "Shop") -> None:
+    migrate(shop.project.locations.ledger_url)
+    source(shop, ("1", 1.0), ("2", 2.0))
+    ingest(shop, Window.parse("2020-06-01", "2020-06-03"))
+    source(shop, ("1", 1.0))
+    ingest(shop, Window.parse("2020-06-02", "2020-06-03"), action="drop")
+    assert spend(shop) == 1.0
+
+
+def test_a_snapshot_is_served_up_to_its_newest_row_the_first_time_and_again(shop: "Shop") -> None:
+    migrate(shop.project.locations.ledger_url)
+    shop.edit("datasets/habits.yaml", "name: habits", "name: habits\nsnapshot: true")
+    day = Window.parse("2020-06-01", "2020-06-02")
+    for run_id, newest in (("first", 2.0), ("second", 4.0)):
+        source(shop, ("1", 1.0), ("3", newest))
+        ingest(shop, day, run_id=run_id)
+        assert spend(shop) == newest
+    source(shop, ("1", 1.0))
+    ingest(shop, day, run_id="third")
+    assert spend(shop) == 1.0

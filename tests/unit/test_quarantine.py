@@ -12,7 +12,7 @@ import pytest
 
 from keepfit.backends.lake import Lake
 from keepfit.errors import ConfError, ValidationFailedError
-from keepfit.ledger import Ledger, migrate
+from keepfit.ledger import Ledger, Ruling, migrate
 from keepfit.pipeline.ingest import IngestRun
 from keepfit.pipeline.ruling import QuarantineRun, held_rows
 from keepfit.pipeline.snapshot import take_snapshot
@@ -178,6 +178,51 @@ def test_a_release_killed_after_its_ruling_is_done_again_with_the_same_result(
     assert sizes(root) == {"a": 10, "b": 20}
     assert rule(root, "killed", "release")["again"]
     assert sizes(root) == {"a": 10, "b": 20, "bad": -50000}
+
+
+@pytest.mark.parametrize("ruled_before", ["transform", "publish"])
+def test_a_release_while_the_window_is_ingested_again_is_not_lost(root: Path, ruled_before: str) -> None:
+    ingest(root)
+    snapshot = take_snapshot(load_project(root), "trips__ingest", "again", dataset="trips", window=FIRST)
+    run = IngestRun(snapshot, NOWHERE)
+    for step in STEPS:
+        if step == ruled_before:
+            rule(root, "meanwhile", "release")
+        getattr(run, step)()
+    assert states(root) == {"bad": "released"}
+    assert sizes(root) == {"a": 10, "b": 20, "bad": -50000}
+
+
+def test_a_release_while_the_window_is_written_is_not_lost(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ingest(root)
+    write_to_lake, ruled = Lake.publish, []
+
+    def publish_late(lake: Lake, table: str, *args: Any, **options: Any) -> Any:
+        if table == "trips" and not ruled:
+            ruled.append(table)
+            rule(root, "meanwhile", "release")
+        return write_to_lake(lake, table, *args, **options)
+
+    monkeypatch.setattr(Lake, "publish", publish_late)
+    ingest(root, "again")
+    assert sizes(root) == {"a": 10, "b": 20, "bad": -50000}
+
+
+def test_a_release_in_a_computed_dataset_while_its_window_is_ingested_is_not_lost(root: Path) -> None:
+    write(root, "data/trips.csv", HEAD + GOOD)
+    ingest(root)
+    ingest(root, dataset="totals")
+    snapshot = take_snapshot(load_project(root), "totals__ingest", "again", dataset="totals", window=FIRST)
+    run = IngestRun(snapshot, NOWHERE)
+    for step in STEPS[:-1]:
+        getattr(run, step)()
+    (held,) = held_rows(load_project(root).dataset("totals"), load_project(root).locations)
+    ruling = Ruling("totals", held.key, held.digest, held.window, "released", "me", "meanwhile")
+    Ledger(load_project(root).locations.ledger_url).rule([ruling])
+    assert run.publish()["rows"] == 2
+    assert sizes(root, "totals", "total") == {"a": 10, "b": 20}
 
 
 def test_an_ingest_of_the_window_replaces_what_is_in_quarantine_but_keeps_to_rulings(root: Path) -> None:

@@ -113,7 +113,24 @@ class IngestRun:
 
     @tells_of_storage
     def publish(self) -> Result:
-        """Make the window visible, all at once."""
+        """Make the window visible, all at once.
+
+        Who rules on its rows after they were parted, even while they are published, has them parted again.
+        """
+        self._heed_rulings()
+        result = self._published()
+        while self._heed_rulings():
+            result = self._published()
+        return result
+
+    def _heed_rulings(self) -> bool:
+        if not self._aside.is_overruled:
+            return False
+        self.validate()
+        self.transform()
+        return True
+
+    def _published(self) -> Result:
         from keepfit.backends.lake import Lake
         from keepfit.steps.publish import publish
 
@@ -167,13 +184,18 @@ class IngestRun:
 
     @tells_of_storage
     def materialize(self) -> Result:
-        """Bring the window's features into the online store."""
+        """Bring the window's features into the online store.
+
+        A full refresh and a drop of rows replace all that is online of them: what is withdrawn may be the
+        newest.
+        """
         from keepfit.backends.feature_store import FeatureStore
         from keepfit.steps.materialize import materialize
 
         store = FeatureStore(self._snapshot, self._snapshot.project.engine)
         store.register()
-        done = materialize(store, self._dataset, self._window())
+        anew = self._anew or self._snapshot.settings.get("action") == "drop"
+        done = materialize(store, self._dataset, self._window(), anew=anew)
         return self._done(
             "materialize", views=list(done.views), start=done.start.isoformat(), end=done.end.isoformat()
         )

@@ -1,10 +1,11 @@
 """The rows an ingest sets aside: parted before the suite's verdict, published beside the dataset."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keepfit.ledger import Ledger
+from keepfit.ledger import Ledger, Ruling
 from keepfit.pipeline.snapshot import Snapshot
 from keepfit.spec import Window
 
@@ -36,7 +37,7 @@ class SetAside:
             return file
         from keepfit.backends.quarantine import part_rows
 
-        folder = self._folder
+        folder, rulings = self._folder, self._rulings()
         with (
             folder.optional(PASSED) as passed,
             folder.optional(ACCEPTED) as accepted,
@@ -47,13 +48,13 @@ class SetAside:
                 suite,
                 self._dataset,
                 window,
-                self._rulings(),
+                {(each.row_key, each.digest): each.ruling for each in rulings},
                 run_id=self._snapshot.run_id,
                 out=(passed, accepted, aside),
                 bounds=self._snapshot.project.engine,
                 scratch=scratch,
             )
-        folder.write(_RESULT, _counts(parted) | {"window": window.key})
+        folder.write(_RESULT, _counts(parted) | {"window": window.key, "rulings": len(rulings)})
         return folder.file(PASSED) if parted else file
 
     def marked(self, report: "ValidationReport") -> "ValidationReport":
@@ -77,6 +78,15 @@ class SetAside:
     def held_back(self) -> int:
         """How many rows are not published."""
         return int(self._counts.get("failing", 0)) - int(self._counts.get("released", 0))
+
+    @property
+    def is_overruled(self) -> bool:
+        """Whether someone has ruled on the rows set aside since they were parted. Rulings are only added."""
+        counts = self._counts
+        if not counts.get("failing"):
+            return False
+        newer = {(each.row_key, each.digest) for each in self._rulings()[counts.get("rulings", 0) :]}
+        return bool(newer) and not newer.isdisjoint(self._rows_aside())
 
     def publish(self, window: Window, *, anew: bool) -> None:
         """Replace the window's rows in quarantine by those this run has set aside."""
@@ -110,9 +120,16 @@ class SetAside:
         wanted = self._dataset.quarantine and self._folder.has(_RESULT)
         return self._folder.read(_RESULT) if wanted else {}
 
-    def _rulings(self) -> dict[tuple[str, str], str]:
-        found = Ledger(self._snapshot.locations.ledger_url).rulings(self._dataset.name)
-        return {(each.row_key, each.digest): each.ruling for each in found}
+    def _rows_aside(self) -> Iterator[tuple[str, str]]:
+        import pyarrow.parquet as pq
+
+        from keepfit.backends.quarantine import DIGEST, KEY
+
+        rows = pq.read_table(self._folder.file(ASIDE), columns=[KEY, DIGEST])
+        return zip(rows[KEY].to_pylist(), rows[DIGEST].to_pylist(), strict=True)
+
+    def _rulings(self) -> list[Ruling]:
+        return Ledger(self._snapshot.locations.ledger_url).rulings(self._dataset.name)
 
 
 def _counts(parted: "Parted | None") -> dict[str, Any]:

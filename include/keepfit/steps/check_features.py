@@ -54,17 +54,18 @@ def check_parity(view: "RegisteredView", size: int) -> Checked:
     evidence = {"sampled": len(entities), "wrong": len(wrong), "examples": wrong[:_SHOWN]}
     if not wrong:
         return Checked(view.name, True, f"{view.name}: all of {len(entities)} entities agree", evidence)
-    return Checked(view.name, False, f"{view.name}: {_told(wrong, len(entities))}", evidence)
+    return Checked(view.name, False, f"{view.name}: {_told(wrong, len(entities), view.dataset)}", evidence)
 
 
-def _told(wrong: list[dict[str, Any]], sampled: int) -> str:
+def _told(wrong: list[dict[str, Any]], sampled: int, dataset: str) -> str:
     first = wrong[0]
     names = [name for name, value in first["published"].items() if value != first["online"][name]]
     said = f"{first['published'][names[0]]!r} is published and {first['online'][names[0]]!r} is online"
     key = ", ".join(f"{name}={value}" for name, value in first["entity"].items())
     return (
         f"{len(wrong)} of {sampled} entities differ online, such as {names[0]} of {key}: {said}. "
-        "Ingest the last windows again, or apply what was edited"
+        "Ingest the last windows again, or all, which takes off withdrawn rows: "
+        f"`keepfit run {dataset} --full-refresh`"
     )
 
 

@@ -24,15 +24,27 @@ class Materialized:
     """Later than the window's end if newer rows were published already and the online store has no guard."""
 
 
-def materialize(store: "FeatureStore", dataset: DatasetSpec, window: Window) -> Materialized:
+def materialize(
+    store: "FeatureStore", dataset: DatasetSpec, window: Window, *, anew: bool = False
+) -> Materialized:
     """Bring what was published in a window into the online store, or all of a snapshot.
 
     Any order of windows, and any window again, leads to the newest values. A view that is new to the online
-    store gets all that is published, since the windows before were published without it.
+    store gets all that is published, since the windows before were published without it. A snapshot's views
+    are replaced by it, up to its newest row.
+
+    Args:
+        store: What the views are registered in.
+        dataset: What was published.
+        window: The window that was.
+        anew: Replace the views by all that is published, so that nothing withdrawn is served on.
     """
-    reach = Window(_FIRST, window.end) if dataset.snapshot else window.reaching_back(OVERLAP)
+    whole = anew or dataset.snapshot
+    reach = Window(_FIRST, window.end) if whole else window.reaching_back(OVERLAP)
     done = [
-        store.materialize(view, reach if store.is_materialized(view) else _whole(store, view, reach))
+        store.materialize(view, reach, replace=True)
+        if whole
+        else store.materialize(view, reach if store.is_materialized(view) else _whole(store, view, reach))
         for view in dataset.feature_views
     ]
     return Materialized(dataset.feature_views, reach.start, max([reach.end, *(each.end for each in done)]))
@@ -49,8 +61,8 @@ def _after(moment: datetime) -> datetime:
 
 
 def rematerialize(store: "FeatureStore", view: str) -> Window | None:
-    """Bring all published values of a view into the online store; None where nothing is published."""
+    """Replace a view's online values by all that is published; None where nothing is."""
     newest = store.newest(view)
     if newest is None:
         return None
-    return store.materialize(view, Window(_FIRST, _after(newest)))
+    return store.materialize(view, Window(_FIRST, _after(newest)), replace=True)

@@ -44,6 +44,7 @@ class Repo:
     guarded: bool = True
     engine: bool = True
     created: bool = False
+    project: str = "plain"
     fields: dict[str, Any] = field(default_factory=lambda: {"trips": Int64, "rating": Float64})
     entities: tuple[Entity, ...] = (DRIVER,)
 
@@ -56,7 +57,7 @@ class Repo:
             else {"connection_string": f"127.0.0.1:{self.port}"}
         )
         return RepoConfig(
-            project="plain",
+            project=self.project,
             provider="local",
             registry={"registry_type": "sql", "path": f"sqlite:///{self.root}/registry.db"},
             offline_store={"type": OFFLINE if self.engine else "duckdb"},

@@ -134,6 +134,29 @@ def test_a_correction_arrives(repo: Repo) -> None:
     assert repo.served(store, 1) == [2]
 
 
+@pytest.mark.parametrize("created", ["", "2024-02-02"])
+def test_a_view_is_replaced_while_it_is_served(repo: Repo, created: str) -> None:
+    repo = replace(repo, created=bool(created))
+    store = repo.apply()
+    other = replace(repo, project="complain")
+    repo.write(stats((1, "2024-01-02", 2), (2, "2024-01-01", 5), (3, "2024-01-01", 6), created=created))
+    repo.load(store)
+    neighbour = other.apply()
+    other.load(neighbour)
+    online = store._get_provider().online_store
+    online.loosen(store.config, store.get_feature_view("stats"))
+    assert repo.served(store, 1, 2, 3) == [2, 5, 6]
+    repo.write(stats((1, "2024-01-01", 1), (2, "2024-01-01", 7), created=created))
+    repo.load(store)
+    online.sweep(store.config, store.get_feature_view("stats"))
+    assert repo.served(store, 1, 2, 3) == [1, 7, None]
+    assert other.served(neighbour, 1, 2, 3) == [2, 5, 6]
+    assert len(repo.stored()) in {2 * len(repo.fields), 2 + 3}
+    repo.write(stats((1, "2023-01-01", 9), created=created))
+    repo.load(store)
+    assert repo.served(store, 1) == [1]
+
+
 def test_of_the_same_event_what_was_created_last_counts(repo: Repo) -> None:
     repo = replace(repo, created=True)
     store = repo.apply()

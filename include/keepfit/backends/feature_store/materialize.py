@@ -15,16 +15,25 @@ from keepfit.errors import FeatureStoreError
 from keepfit.spec import Window
 
 
-def materialize(feast: Feast, view: str, window: Window) -> Window:
+def materialize(feast: Feast, view: str, window: Window, *, replace: bool = False) -> Window:
     """Load a view's newest values of a window, and return what was looked through.
 
     Whatever the order of the runs, each entity with a row in one of the windows ends up with its newest.
+
+    With `replace` it is read on to the newest published row, and nothing is left online that was not found;
+    what was there is served meanwhile. If it is cut short, do it again. Stores that are not keepfit's keep
+    entities that are published no more.
     """
     _refuse_unfit(feast, view)
-    guarded = isinstance(feast._get_provider().online_store, GuardedOnlineStore)
-    reach = window if guarded else _to_the_newest(feast, view, window)
+    store = feast._get_provider().online_store
+    guarded = isinstance(store, GuardedOnlineStore)
+    reach = window if guarded and not replace else _to_the_newest(feast, view, window)
     with quiet():
+        if guarded and replace:
+            store.loosen(feast.config, feast.get_feature_view(view))
         feast.materialize(reach.start, reach.end, feature_views=[view])
+        if guarded and replace:
+            store.sweep(feast.config, feast.get_feature_view(view))
     return reach
 
 

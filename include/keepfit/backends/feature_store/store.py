@@ -180,18 +180,23 @@ class FeatureStore:
         features = {field.name: _plain(joined[field.name], field.dtype) for field in asked.features}
         return pd.concat([rows.reset_index(drop=True), pd.DataFrame(features)], axis=1)
 
-    def materialize(self, view: str, window: Window) -> Window:
+    def materialize(self, view: str, window: Window, *, replace: bool = False) -> Window:
         """Bring a window's newest values into the online store; return what was read.
 
         An older window than the last does no harm: keepfit's stores keep what is newer, and for others it is
         read on to the newest published row.
+
+        Args:
+            view: The view's name.
+            window: What to read.
+            replace: Read on to the newest published row, and take all else of the view off the online store.
 
         Raises:
             NotReadyError: The online store does not answer.
         """
         reach_online_store(self._feast)
         with self._alone("materialize" if is_sqlite(self._feast) else f"materialize-{view}"):
-            return materialize(self._feast, view, window)
+            return materialize(self._feast, view, window, replace=replace)
 
     def view(self, name: str) -> RegisteredView:
         """Return a registered feature view, to be read from both sides."""

@@ -1,4 +1,4 @@
-"""The script that Redis runs to compare and write rows in one step."""
+"""The scripts that Redis runs: to compare and write rows in one step, to loosen rows, and to sweep them."""
 
 GUARD = """
 -- KEYS: the entities. ARGV: their packed rows, time to live, field of the event's time, field of the
@@ -6,6 +6,7 @@ GUARD = """
 -- each after its length.
 local packed, ttl, event_field, created_field = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
 local features = #ARGV - 4
+local loose_field = '_loose' .. string.sub(event_field, 4)
 local layout = '<' .. string.rep('I4c0', features + 2)
 
 -- Reads a protobuf Timestamp. Below zero a number is its complement in ten bytes, too large for Lua's own.
@@ -47,13 +48,9 @@ local place, written = 1, 0
 for _, key in ipairs(KEYS) do
   local row = {struct.unpack(layout, packed, place)}
   place = row[#row]
-  local stored
-  if created_field == '' then
-    stored = {redis.call('HGET', key, event_field)}
-  else
-    stored = redis.call('HMGET', key, event_field, created_field)
-  end
-  if gives_way(stored, row) then
+  local second = created_field == '' and event_field or created_field
+  local stored = redis.call('HMGET', key, event_field, second, loose_field)
+  if stored[3] or gives_way(stored, row) then
     local command = {'HSET', key, event_field, row[1]}
     if created_field ~= '' then
       command[5], command[6] = created_field, row[2]
@@ -63,9 +60,24 @@ for _, key in ipairs(KEYS) do
       command[#command + 1] = row[feature + 2]
     end
     redis.call(unpack(command))
+    if stored[3] then redis.call('HDEL', key, loose_field) end
     if ttl > 0 then redis.call('EXPIRE', key, ttl) end
     written = written + 1
   end
 end
 return written
+"""
+
+LOOSEN = """
+-- KEYS: entities. ARGV: field of the event's time, field that marks what gives way to any other row.
+for _, key in ipairs(KEYS) do
+  if redis.call('HEXISTS', key, ARGV[1]) == 1 then redis.call('HSET', key, ARGV[2], 1) end
+end
+"""
+
+SWEEP = """
+-- KEYS: entities. ARGV: the mark, then the other fields of the view.
+for _, key in ipairs(KEYS) do
+  if redis.call('HEXISTS', key, ARGV[1]) == 1 then redis.call('HDEL', key, unpack(ARGV)) end
+end
 """

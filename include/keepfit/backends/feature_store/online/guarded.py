@@ -17,6 +17,14 @@ class GuardedOnlineStore(OnlineStore):  # type: ignore[misc]  # feast ships no t
     def write(self, config: RepoConfig, view: FeatureView, rows: OnlineRows) -> None:
         """Write the rows that are newer than what is stored, or as new and created no earlier."""
 
+    @abstractmethod
+    def loosen(self, config: RepoConfig, view: FeatureView) -> None:
+        """Let each of a view's rows give way to any other, once; until then it is served on."""
+
+    @abstractmethod
+    def sweep(self, config: RepoConfig, view: FeatureView) -> None:
+        """Delete what was loosened and not written since."""
+
     def online_write_batch(
         self,
         config: RepoConfig,

@@ -18,7 +18,7 @@ from feast.infra.online_stores.redis import (
 from pydantic import StrictStr, model_validator
 
 from keepfit.backends.feature_store.online.encoding import joined, seconds_and_nanos, with_lengths
-from keepfit.backends.feature_store.online.guard import GUARD
+from keepfit.backends.feature_store.online.guard import GUARD, LOOSEN, SWEEP
 from keepfit.backends.feature_store.online.guarded import GuardedOnlineStore
 from keepfit.backends.feature_store.online.rows import NEVER, Message, OnlineRows, rows_of_messages
 
@@ -76,6 +76,43 @@ class GuardedRedisOnlineStore(GuardedOnlineStore, RedisOnlineStore):  # type: ig
                 for keys, arguments in trip:
                     guard(keys, arguments, client=pipe)
                 pipe.execute()
+
+    def loosen(self, config: RepoConfig, view: FeatureView) -> None:
+        """Mark a view's rows."""
+        name = _versioned_fv_name(view, config)
+        self._on_all(config, LOOSEN, [f"_ts:{name}", f"_loose:{name}"])
+
+    def sweep(self, config: RepoConfig, view: FeatureView) -> None:
+        """Delete a view's fields where the mark is left."""
+        name = _versioned_fv_name(view, config)
+        values = (_mmh3(f"{name}:{feature.name}") for feature in view.features)
+        self._on_all(config, SWEEP, [f"_loose:{name}", f"_ts:{name}", f"_created:{name}", *values])
+
+    def _on_all(self, config: RepoConfig, text: str, arguments: list[Any]) -> None:
+        """Run a script on all entities that have a field, its first argument."""
+        client = self._get_client(config.online_store)
+        script, project = client.register_script(text), config.project.encode()
+        found = client.scan_iter(match=b"*" + project, count=ENTITIES_A_CALL, _type="HASH")
+        while keys := list(islice(found, ENTITIES_A_CALL)):
+            with client.pipeline(transaction=False) as pipe:
+                for key in keys:
+                    pipe.hexists(key, arguments[0])
+                there = [key for key, is_there in zip(keys, pipe.execute(), strict=True) if is_there]
+            if mine := [key for key in there if _is_of(project, key)]:
+                script(mine, arguments)
+
+
+def _is_of(project: bytes, key: bytes) -> bool:
+    """Tell a project's keys from those of one whose name only ends like its own.
+
+    An entity's key says where it ends: a count, and so many names and values, each after type and length.
+    """
+    end, place = len(key) - len(project), 4
+    parts = 2 * int.from_bytes(key[:4], "little")
+    while parts and place < end:
+        place += 8 + int.from_bytes(key[place + 4 : place + 8], "little")
+        parts -= 1
+    return (parts, place) == (0, end)
 
 
 def _calls(config: RepoConfig, view: FeatureView, rows: OnlineRows) -> Iterator[Call]:

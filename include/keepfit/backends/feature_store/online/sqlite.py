@@ -64,6 +64,23 @@ class GuardedSqliteOnlineStore(GuardedOnlineStore, SqliteOnlineStore):  # type: 
             with connection:
                 connection.executemany(_upsert(table, view, list(rows.values)), _bound(rows))
 
+    def loosen(self, config: RepoConfig, view: FeatureView) -> None:
+        """Make a view's rows older than all others."""
+        self._change(config, view, f"UPDATE {{table}} SET event_us = {NEVER}")
+
+    def sweep(self, config: RepoConfig, view: FeatureView) -> None:
+        """Delete what is still older than all others."""
+        self._change(config, view, f"DELETE FROM {{table}} WHERE event_us = {NEVER}")
+
+    def _change(self, config: RepoConfig, view: FeatureView, statement: str) -> None:
+        table = _table_id(config.project, view, config.registry.enable_online_feature_view_versioning)
+        connection = self._get_conn(config)
+        with self._writing:
+            self._prepare(connection, table)
+            connection.execute("BEGIN IMMEDIATE")
+            with connection:
+                connection.execute(statement.format(table=identifier(table)))
+
     def update(  # noqa: PLR0917 - Feast calls it so
         self,
         config: RepoConfig,
