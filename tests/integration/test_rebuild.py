@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 from keepfit.backends.model_files import sha256
 from keepfit.backends.model_registry import ModelRegistry
 from keepfit.cli.app import app
+from keepfit.errors import UntrustedModelError
 from keepfit.ledger import migrate
 from keepfit.pipeline.folder import RunFolder
 from keepfit.pipeline.rebuild import Rebuild, Rebuilt
@@ -339,6 +340,50 @@ def test_a_record_that_was_changed_is_not_used(house: House) -> None:
     told = CliRunner().invoke(app, ["rebuild", "returns_soon", "1", "--root", str(house.root)])
     assert told.exit_code == 1
     assert "The record of inputs of version 1 of returns_soon is not the one recorded" in told.stderr
+
+
+def changed_with_its_tag(house: House, edit: Any) -> None:
+    """Change a record as one can who writes to the model registry: its SHA-256 is there, too."""
+    (kept,) = house.shop.project.locations.artifacts.rglob("pins.json")
+    record = json.loads(kept.read_text())
+    edit(record)
+    kept.write_text(json.dumps(record))
+    with closing(sqlite3.connect(house.shop.project.locations.home / "mlflow.db")) as store, store:
+        written = store.execute(
+            "UPDATE model_version_tags SET value = ? WHERE key = 'keepfit.pins_sha256'", (sha256(kept),)
+        )
+        assert written.rowcount == 1
+
+
+def test_code_that_only_the_model_registry_knows_is_not_run_unless_that_is_trusted(house: House) -> None:
+    house.train()
+    ran = house.root / "ran"
+    code = f"\nfrom pathlib import Path\nPath({str(ran)!r}).touch()\n"
+
+    def edit(record: dict[str, Any]) -> None:
+        record["definitions"]["features.py"] += code
+
+    changed_with_its_tag(house, edit)
+    command = ["rebuild", "returns_soon", "1", "--root", str(house.root)]
+    told = CliRunner().invoke(app, command)
+    assert told.exit_code == 1
+    assert (
+        "The ledger knows another record of inputs of version 1 of returns_soon, and the one in the model "
+        "registry holds Python that a rebuild would run. Nothing of it was run. If you trust who can write "
+        "to the model registry, add --trust-registry."
+    ) in told.stderr
+    assert not ran.exists()
+    CliRunner().invoke(app, [*command, "--trust-registry"])
+    assert ran.exists()
+
+
+@pytest.mark.parametrize("name", ["../../outside.py", "/outside.py"])
+def test_a_record_that_names_a_file_outside_its_folder_is_refused(house: House, name: str) -> None:
+    house.train()
+    changed_with_its_tag(house, lambda record: record["definitions"].update({name: ""}))
+    out, locations = house.root / "again", house.shop.project.locations
+    with pytest.raises(UntrustedModelError, match=f"names the file '{name}', which is outside feature_repo/"):
+        Rebuild(house.registry, locations, "returns_soon", "1", out, trust_registry=True)
 
 
 def test_the_record_names_all_that_went_in(house: House) -> None:

@@ -14,9 +14,21 @@ Out = Annotated[
     Path | None,
     typer.Option("--out", help="Where to write the files; <home>/rebuilt/MODEL/VERSION if not given."),
 ]
+Trust = Annotated[
+    bool,
+    typer.Option("--trust-registry", help="Run the code of a record that the ledger does not know."),
+]
 
 
-def rebuild(model: Model, version: Version, train: Train = False, out: Out = None, root: Root = None) -> None:
+def rebuild(
+    model: Model,
+    version: Version,
+    *,
+    train: Train = False,
+    out: Out = None,
+    trust_registry: Trust = False,
+    root: Root = None,
+) -> None:
     """Make a version's training set again from its record, and say what differs; then it ends with 1."""
     project = open_project(root)
     with open_stores(project) as locations:
@@ -25,7 +37,8 @@ def rebuild(model: Model, version: Version, train: Train = False, out: Out = Non
 
         registry = ModelRegistry(locations.tracking_uri, locations.artifacts)
         folder = out.absolute() if out else locations.home / "rebuilt" / model / version
-        rebuilt = Rebuild(registry, locations, model, version, folder).run(train=train)
+        made = Rebuild(registry, locations, model, version, folder, trust_registry=trust_registry)
+        rebuilt = made.run(train=train)
     pins = rebuilt.pins
     typer.echo(
         f"{model} version {version}: trained as of {pins.training_set['as_of']} "

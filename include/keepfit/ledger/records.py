@@ -106,6 +106,8 @@ class Training(_Record):
     verdict: Literal["pass", "fail", "undecided", "error"]
     reasons: tuple[str, ...]
     metrics: Mapping[str, float | None]
+    pins_sha256: str | None = None
+    """The SHA-256 of the record its version can be rebuilt from."""
     recorded_at: datetime = field(default_factory=_now)
 
 

@@ -96,6 +96,7 @@ trainings = Table(
     _text("verdict"),
     Column("reasons", JSON, nullable=False),
     Column("metrics", JSON, nullable=False),
+    _text("pins_sha256", null=True),
     _time("recorded_at"),
     Index("trainings_of_model", "model", "as_of"),
 )

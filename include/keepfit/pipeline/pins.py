@@ -1,12 +1,12 @@
 """The record kept with a version: all from which its training set and model can be made again."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Self
 
-from keepfit.errors import FeatureStoreError
+from keepfit.errors import FeatureStoreError, UntrustedModelError
 from keepfit.pipeline.git import commit_of
 from keepfit.pipeline.snapshot import SNAPSHOT, Snapshot
 from keepfit.spec.load import FEATURE_REPO
@@ -40,12 +40,29 @@ class Pins:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read a version's record."""
+        """Read a version's record.
+
+        Raises:
+            UntrustedModelError: It names a file outside the folder that it is to be put back into.
+        """
         from keepfit.backends.lake_pins import TablePin
 
         stored = json.loads(path.read_text(encoding="utf-8"))
+        _refuse_outside(
+            [*stored["definitions"], *stored["snapshot"]["files"], *stored["snapshot"]["datasets"]]
+        )
         tables = tuple(TablePin.read(each) for each in stored["tables"])
         return cls(**stored | {"tables": tables})
+
+
+def _refuse_outside(names: Iterable[str]) -> None:
+    for name in names:
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts:
+            raise UntrustedModelError(
+                f"The version's record names the file {name!r}, which is outside feature_repo/. "
+                "No training writes such a record: find out who changed it."
+            )
 
 
 def pin_inputs(snapshot: Snapshot, built: "TrainingSet") -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from keepfit.errors import KeepfitError
+from keepfit.errors import KeepfitError, UntrustedModelError
+from keepfit.ledger import Ledger
 from keepfit.pipeline.folder import RunFolder
 from keepfit.pipeline.pins import Pins, plugin_digests
 from keepfit.pipeline.restored import RestoredProject
@@ -43,17 +44,29 @@ class Rebuild:
     """One version, made again."""
 
     def __init__(
-        self, registry: "ModelRegistry", today: Locations, model: str, version: str, out: Path
+        self,
+        registry: "ModelRegistry",
+        today: Locations,
+        model: str,
+        version: str,
+        out: Path,
+        *,
+        trust_registry: bool = False,
     ) -> None:
         """Read a version's record; files are written below `out`.
 
+        The record holds Python that is run, so the ledger must know it; or the registry is to be trusted.
+
         Raises:
             RegistryError: There is no such version, or it has no record.
-            UntrustedModelError: The record has been changed.
+            UntrustedModelError: The record has been changed, or the ledger does not know it.
         """
         self._registry, self._model, self._version = registry, model, version
         self._today = today
-        self._pins = Pins.read(registry.pins(model, version))
+        record = registry.pins(model, version)
+        if not trust_registry:
+            _refuse_unknown(record, today, model, version)
+        self._pins = Pins.read(record)
         self._folder = RunFolder(out)
 
     def run(self, *, train: bool) -> Rebuilt:
@@ -155,3 +168,19 @@ class Rebuild:
                 staged,
                 spec.train.threads,
             )
+
+
+def _refuse_unknown(record: Path, today: Locations, model: str, version: str) -> None:
+    """Refuse a record that is not the one of the version's training: its tag can be changed with it."""
+    from keepfit.backends.model_files import sha256
+
+    trained = [each for each in Ledger(today.ledger_url).trainings(model) if each.version == version]
+    known = {each.pins_sha256 for each in trained} - {None}
+    if sha256(record) in known:
+        return
+    held = "knows another record of inputs" if known else "knows no record of inputs"
+    raise UntrustedModelError(
+        f"The ledger {held} of version {version} of {model}, and the one in the model registry holds Python "
+        "that a rebuild would run. Nothing of it was run. If you trust who can write to the model registry, "
+        "add --trust-registry."
+    )

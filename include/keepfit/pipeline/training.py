@@ -116,6 +116,7 @@ class TrainingRun:
 
     def register(self) -> dict[str, Any]:
         """Put the challenger into the registry, refused or not, and the training into the ledger."""
+        from keepfit.backends.model_files import sha256
         from keepfit.steps.register import reference_sample, register
 
         evaluation, judgement, built = self._evaluation(), self._judgement(), self._training_set()
@@ -137,7 +138,8 @@ class TrainingRun:
             training_set=self.folder.file(TRAINING_SET),
             pins=pins,
         )
-        self._record(judgement.verdict, judgement.reasons, version, dict(evaluation.metrics))
+        metrics = dict(evaluation.metrics)
+        self._record(judgement.verdict, judgement.reasons, version, metrics, sha256(pins))
         return self.folder.write("registered", {"version": version, "verdict": judgement.verdict})
 
     def deploy(self) -> dict[str, Any]:
@@ -285,7 +287,12 @@ class TrainingRun:
         )
 
     def _record(
-        self, verdict: Any, reasons: tuple[str, ...], version: str | None, metrics: dict[str, float]
+        self,
+        verdict: Any,
+        reasons: tuple[str, ...],
+        version: str | None,
+        metrics: dict[str, float],
+        pins_sha256: str | None = None,
     ) -> None:
         self._ledger().record_training(
             Training(
@@ -297,5 +304,6 @@ class TrainingRun:
                 verdict=verdict,
                 reasons=reasons,
                 metrics=metrics,
+                pins_sha256=pins_sha256,
             )
         )
