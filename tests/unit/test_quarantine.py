@@ -197,7 +197,8 @@ def test_a_release_while_the_window_is_written_is_not_lost(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ingest(root)
-    write_to_lake, ruled = Lake.publish, []
+    write_to_lake = Lake.publish
+    ruled: list[str] = []
 
     def publish_late(lake: Lake, table: str, *args: Any, **options: Any) -> Any:
         if table == "trips" and not ruled:
