@@ -9,6 +9,7 @@ from keepfit.pipeline.ingest import IngestRun
 from keepfit.pipeline.snapshot import take_snapshot
 from keepfit.plugins import Access
 from keepfit.spec import Window
+from keepfit.steps.materialize import rematerialize
 
 if TYPE_CHECKING:
     from tests.integration.conftest import Shop
@@ -87,6 +88,16 @@ def test_a_withdrawn_row_is_served_until_the_dataset_is_refreshed_in_full(shop: 
     ingest(shop, day)
     assert spend(shop) == 2.0
     ingest(shop, day, run_id="refresh", full_refresh=True)
+    assert spend(shop) == 1.0
+
+
+def test_a_view_brought_online_whole_takes_off_a_withdrawn_row(shop: "Shop") -> None:
+    migrate(shop.project.locations.ledger_url)
+    source(shop, ("1", 1.0), ("2", 2.0))
+    ingest(shop, Window.parse("2020-06-01", "2020-06-03"))
+    source(shop, ("1", 1.0))
+    ingest(shop, Window.parse("2020-06-02", "2020-06-03"))
+    rematerialize(shop.store(), "habits")
     assert spend(shop) == 1.0
 
 
