@@ -70,7 +70,7 @@ def test_what_a_step_warns_of_is_in_its_log(starter: Path, run_dag: "RunDag") ->
     assert any("The window has no rows; it is published as empty." in line for line in warned), warned
 
 
-def test_the_loop_closes(starter: Path, run_dag: "RunDag") -> None:
+def test_the_loop_closes(starter: Path, run_dag: "RunDag", monkeypatch: pytest.MonkeyPatch) -> None:
     def run(dag_id: str, conf: dict[str, Any] | None = None) -> "Run":
         ended = run_dag(starter, dag_id, conf)
         assert ended.state == "success", ended.log[-4000:]
@@ -109,8 +109,13 @@ def test_the_loop_closes(starter: Path, run_dag: "RunDag") -> None:
     assert decision.verdict == "retrain"
     (started,) = DagRun.find(dag_id="returns__train", run_id=decision.run_id)
 
-    # The training it starts takes what the decision hands on.
-    run("returns__train", dict(started.conf or {}))
+    # The training it starts takes what the decision hands on, under the decision's run id.
+    conf = dict(started.conf or {})
+    with create_session() as session:
+        session.delete(session.merge(started))
+    with monkeypatch.context() as patch:
+        patch.setattr(DagRun, "generate_run_id", lambda **_: decision.run_id)
+        run("returns__train", conf)
     assert ledger.trainings("returns")[-1].decision_key == decision.key
     assert ledger.trainings("returns")[-1].as_of == Window.parse(*JUNE).end
 
