@@ -77,9 +77,10 @@ def wipe(repo: Repo) -> None:
 
 @pytest.fixture(scope="module", params=["sqlite", "redis"])
 def applied(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, redis_port: int
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Repo, FeatureStore]:
-    repo = Repo(tmp_path_factory.mktemp("repo"), request.param, redis_port)
+    port = request.getfixturevalue("redis_port") if request.param == "redis" else 0
+    repo = Repo(tmp_path_factory.mktemp("repo"), request.param, port)
     return repo, repo.apply()
 
 
