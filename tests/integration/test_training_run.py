@@ -400,7 +400,7 @@ def test_a_champion_that_moved_since_the_evaluation_is_not_overwritten(store: St
         take(snapshot.folder.path, step)
     snapshot.folder.write("gate", snapshot.folder.read("gate") | {"verdict": "pass"})
     take(snapshot.folder.path, "register")
-    store.registry.set_champion("returns_soon", "2")
+    store.registry.move_alias("returns_soon", "champion", "2")
     with pytest.raises(
         DeploymentError, match="is version 2, not version 1 as it was when version 3 was chosen"
     ):

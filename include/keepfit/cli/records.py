@@ -40,7 +40,7 @@ def history(model: Model, root: Root = None) -> None:
         ledger = _ledger(locations.ledger_url)
         found, trained = ledger.deployments(name), ledger.trainings(name)
     rows = [
-        (moment(each.moved_at), each.from_version or "-", each.to_version, each.who, each.why)
+        (moment(each.moved_at), each.from_version or "-", each.to_version or "-", each.who, each.why)
         for each in found
     ]
     typer.echo(table(("SINCE", "FROM", "TO", "WHO", "WHY"), rows))

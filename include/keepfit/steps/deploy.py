@@ -49,7 +49,7 @@ def deploy(registry: ModelRegistry, ledger: Ledger, move: Move, locks: Path) -> 
         if live != move.to_version:
             _refuse_if_changed(move, live)
             try_out(registry, move.model, move.to_version)
-            registry.set_champion(move.model, move.to_version)
+            registry.move_alias(move.model, CHAMPION, move.to_version)
             _refuse_if_elsewhere(move, registry.champion(move.model))
         return _record(ledger, move)
 
