@@ -73,7 +73,7 @@ def test_a_value_that_differs_online_is_named_with_its_entity(served: "Shop") ->
     assert equal.reason == (
         "habits: 1 of 2 entities differ online, such as tier of customer=ann: 'c' is published and 'b' is "
         "online. Ingest the last windows again, or all, which takes off withdrawn rows: "
-        "`keepfit run habits --full-refresh`"
+        "`keepfit run habits --full-refresh --from ... --to ...`"
     )
     assert equal.evidence["sampled"] == 2
 

@@ -555,6 +555,17 @@ def test_an_edit_is_planned_applied_and_refused_on_the_command_line(shop: Path) 
         keepfit("run", "orders", "--from", "2024-01-01", "--to", "2024-04-01", "--root", shop).exit_code == 0
     )
     assert keepfit("plan", "--root", shop).output == "Nothing differs from what is applied.\n"
+    edit(shop, "datasets/orders.yaml", "returned: int64", "returned: float64")
+    (line,) = (each for each in keepfit("plan", "--root", shop).output.splitlines() if "`" in each)
+    told, command, _ = line.split("`")
+    assert told == "orders keeps its published rows: "
+    assert (
+        command == "keepfit run orders --full-refresh --from 2024-01-01T00:00:00Z --to 2024-04-01T00:00:00Z"
+    )
+    refreshed = keepfit(*command.split()[1:], "--root", shop)
+    assert refreshed.exit_code == 0, refreshed.output
+    edit(shop, "datasets/orders.yaml", "returned: float64", "returned: int64")
+    assert keepfit("plan", "--root", shop).output == "Nothing differs from what is applied.\n"
     edit(shop, "features.py", "ttl=timedelta(", "ttl=2 * timedelta(")
     planned = keepfit("plan", "--root", shop)
     assert "~ feature view order_facts: ttl " in planned.output
@@ -576,6 +587,11 @@ def test_an_edit_is_planned_applied_and_refused_on_the_command_line(shop: Path) 
     refused = keepfit("plan", "--root", shop)
     assert refused.exit_code == 1
     assert "problem: models/returns.yaml: features: No feature service is named 'orders'" in refused.output
+    edit(shop, "features.py", 'name="other", features', 'name="orders", features')
+    edit(shop, "datasets/orders.yaml", "key:", "keys:")
+    broken = keepfit("plan", "--root", shop)
+    assert broken.output.startswith("problem: datasets/orders.yaml: ")
+    assert broken.exit_code == 1
 
 
 @pytest.mark.slow

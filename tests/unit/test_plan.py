@@ -38,6 +38,18 @@ def test_a_dataset_behind_a_view_touches_the_model_and_trains_nothing() -> None:
     assert (made.views, made.retrain, made.refresh) == ((), {}, ("visits",))
 
 
+def test_what_is_computed_from_an_edited_dataset_is_refreshed_after_it() -> None:
+    def before(sql: str) -> Contents:
+        return state(
+            Content("dataset", "totals", {}, ("dataset daily",)),
+            Content("dataset", "daily", {}, ("dataset visits",)),
+            Content("dataset", "visits", {"transform text": sql}),
+            Content("dataset", "alone", {}),
+        )
+
+    assert plan(before("1"), before("2")).refresh == ("visits", "daily", "totals")
+
+
 def test_a_view_that_is_not_served_online_is_not_materialised() -> None:
     made = plan(state(view(online="False", ttl="1s")), state(view(online="False", ttl="2s")))
     assert made.views == ()

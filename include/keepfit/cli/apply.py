@@ -10,6 +10,8 @@ from keepfit.cli.project import Root, open_project, open_stores
 from keepfit.spec import Project
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from keepfit.pipeline.applying import ApplyRun, Result
     from keepfit.steps.plan import Plan
 
@@ -29,7 +31,7 @@ def plan(root: Root = None) -> None:
     project = open_project(root)
     with open_stores(project):
         made = make_plan(project).plan
-    typer.echo(_told(made))
+    typer.echo(_told(made, project))
     if made.problems or made.stops:
         raise typer.Exit(1)
 
@@ -45,7 +47,7 @@ def apply(allow_deletions: AllowDeletions = False, root: Root = None) -> None:
         run = _run(project, allow_deletions=allow_deletions)
         run.plan()
         run.check()
-        typer.echo(_told(run.planned))
+        typer.echo(_told(run.planned, project))
         for view in run.apply()["views"]:
             until = run.rematerialize(view)["until"]
             typer.echo(f"  {view}: {f'materialised until {until}' if until else 'nothing published yet'}")
@@ -72,13 +74,22 @@ def _training(project: Project, asked: "Result") -> Job:
     return Job("train", model, decision["run_id"], None, settings)
 
 
-def _told(plan: "Plan") -> str:
-    lines = [str(change) for change in plan.changes] or ["Nothing differs from what is applied."]
+def _told(plan: "Plan", project: Project) -> str:
+    lines = [str(change) for change in plan.changes]
     lines += [f"touches {model}: {', '.join(why)}" for model, why in (plan.touched or {}).items()]
     lines += [f"will materialise {view} whole" for view in plan.views]
     lines += [f"will train {model}: {', '.join(why)}" for model, why in (plan.retrain or {}).items()]
-    lines += [
-        f"{name} keeps its published rows: `keepfit run {name} --full-refresh`" for name in plan.refresh
-    ]
+    lines += _refreshes(plan, project)
     lines += [f"stops {stop}" for stop in plan.stops]
-    return "\n".join([*lines, *(f"problem: {problem}" for problem in plan.problems)])
+    lines += [f"problem: {problem}" for problem in plan.problems]
+    return "\n".join(lines or ["Nothing differs from what is applied."])
+
+
+def _refreshes(plan: "Plan", project: Project) -> "Iterator[str]":
+    from keepfit.ledger import Ledger
+    from keepfit.pipeline.refresh import refresh_command
+
+    ledger = Ledger(project.locations.ledger_url)
+    for name in plan.refresh:
+        if command := refresh_command(ledger, name):
+            yield f"{name} keeps its published rows: `{command}`"

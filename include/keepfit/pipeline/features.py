@@ -4,8 +4,9 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from keepfit.ledger import FeatureCheck, FeatureLedger
+from keepfit.ledger import FeatureCheck, FeatureLedger, Ledger
 from keepfit.ledger.features import What
+from keepfit.pipeline.refresh import refresh_command
 from keepfit.spec import DatasetSpec, Locations, Project
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class FeatureChecks:
         """Look into a store; what is promised of its views is in the datasets' specs."""
         self._store = store
         self._ledger = FeatureLedger(locations.ledger_url)
+        self._publications = Ledger(locations.ledger_url)
         self._datasets = datasets
         self._run_id = run_id
 
@@ -51,7 +53,7 @@ class FeatureChecks:
         from keepfit.steps.check_features import check_parity
 
         found = (self._store.view(name) for name in views)
-        return [self._record("parity", check_parity(view, sample), at) for view in found]
+        return [self._record("parity", check_parity(view, sample, self._refresh(view)), at) for view in found]
 
     def unfit(self, views: Iterable[str], at: datetime) -> list[str]:
         """Say what is wrong with views: their freshness at a moment, and their parity when last checked."""
@@ -63,6 +65,10 @@ class FeatureChecks:
     def _promise(self, view: "RegisteredView") -> timedelta | None:
         dataset = self._datasets.get(view.dataset or "")
         return (dataset.freshness if dataset else None) or view.ttl
+
+    def _refresh(self, view: "RegisteredView") -> str:
+        command = refresh_command(self._publications, view.dataset) if view.dataset else None
+        return command or f"keepfit run {view.dataset} --full-refresh --from ... --to ..."
 
     def _record(self, what: What, checked: "Checked", at: datetime) -> FeatureCheck:
         evidence: dict[str, Any] = checked.evidence

@@ -39,8 +39,14 @@ def check_freshness(view: "RegisteredView", at: datetime, promise: timedelta | N
     return Checked(view.name, False, f"{late}: ingest {view.dataset}, or promise less", evidence)
 
 
-def check_parity(view: "RegisteredView", size: int) -> Checked:
-    """Hold the online store's values of some entities against the newest published ones."""
+def check_parity(view: "RegisteredView", size: int, refresh: str) -> Checked:
+    """Hold the online store's values of some entities against the newest published ones.
+
+    Args:
+        view: Which view.
+        size: How many entities.
+        refresh: The command that publishes all of its dataset anew.
+    """
     until = view.materialized_until
     if view.dataset is None or until is None:
         return Checked(view.name, True, f"{view.name} is not in the online store yet", {"sampled": 0})
@@ -54,10 +60,10 @@ def check_parity(view: "RegisteredView", size: int) -> Checked:
     evidence = {"sampled": len(entities), "wrong": len(wrong), "examples": wrong[:_SHOWN]}
     if not wrong:
         return Checked(view.name, True, f"{view.name}: all of {len(entities)} entities agree", evidence)
-    return Checked(view.name, False, f"{view.name}: {_told(wrong, len(entities), view.dataset)}", evidence)
+    return Checked(view.name, False, f"{view.name}: {_told(wrong, len(entities), refresh)}", evidence)
 
 
-def _told(wrong: list[dict[str, Any]], sampled: int, dataset: str) -> str:
+def _told(wrong: list[dict[str, Any]], sampled: int, refresh: str) -> str:
     first = wrong[0]
     names = [name for name, value in first["published"].items() if value != first["online"][name]]
     said = f"{first['published'][names[0]]!r} is published and {first['online'][names[0]]!r} is online"
@@ -65,7 +71,7 @@ def _told(wrong: list[dict[str, Any]], sampled: int, dataset: str) -> str:
     return (
         f"{len(wrong)} of {sampled} entities differ online, such as {names[0]} of {key}: {said}. "
         "Ingest the last windows again, or all, which takes off withdrawn rows: "
-        f"`keepfit run {dataset} --full-refresh`"
+        f"`{refresh}`"
     )
 
 

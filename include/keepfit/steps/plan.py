@@ -52,7 +52,7 @@ class Plan:
     retrain: Mapping[str, tuple[str, ...]] | None = None
     """Each model to train anew, with the changes that ask for it."""
     refresh: tuple[str, ...] = ()
-    """The datasets whose published rows are still as they were computed before."""
+    """The datasets whose published rows are still as they were computed before, inputs first."""
     problems: tuple[str, ...] = ()
     """Why it cannot be applied."""
     stops: tuple[str, ...] = ()
@@ -97,11 +97,7 @@ def plan(before: Contents, after: Contents, problems: tuple[str, ...] = ()) -> P
         views=tuple(_views(before, after, changes)),
         touched={name: why for name, why in touched.items() if why},
         retrain={name: why for name, why in retrain.items() if why},
-        refresh=tuple(
-            each.name
-            for each in changes.values()
-            if (each.kind, each.how, each.matters) == ("dataset", "changed", True)
-        ),
+        refresh=tuple(_outdated(before, after, changes)),
         problems=problems,
     )
 
@@ -161,6 +157,22 @@ def _asking(changes: Mapping[str, Change], used: frozenset[str]) -> Iterator[Cha
         change = changes[label]
         if change.matters and change.how != "added" and change.kind != "dataset":
             yield change
+
+
+def _outdated(before: Contents, after: Contents, changes: Mapping[str, Change]) -> Iterator[str]:
+    """Name the datasets that are computed otherwise now, or from such: each after those it reads."""
+    differ = {
+        label
+        for label, each in changes.items()
+        if (each.kind, each.how, each.matters) == ("dataset", "changed", True)
+    }
+    reached = {
+        each.name: _reach(each.label, before, after) for each in after.values() if each.kind == "dataset"
+    }
+    # What a dataset is made of is part of what is made of the dataset, so it has fewer parts.
+    yield from sorted(
+        (name for name in reached if reached[name] & differ), key=lambda name: len(reached[name])
+    )
 
 
 def _views(before: Contents, after: Contents, changes: Mapping[str, Change]) -> Iterator[str]:
