@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from keepfit.spec.fields import Closed, Column, Cron, Duration, Moment, Name, PositiveDuration, Share
+from keepfit.spec.promotion import ApprovalSpec, Promotion, WatchSpec
 
 Scalar = str | int | float | bool | None
 
@@ -249,8 +250,11 @@ class ModelSpec(Closed):
     evaluate: EvaluateSpec
     monitor: MonitorSpec = Field(default_factory=MonitorSpec)
     predict: PredictSpec = Field(default_factory=PredictSpec)
-    promotion: Literal["auto", "never"] = "auto"
-    """Whether a challenger that passes its gate becomes champion by itself."""
+    promotion: Promotion = "auto"
+    """Whether a challenger that passes its gate becomes champion by itself, once approved of, or never."""
+    approval: ApprovalSpec = Field(default_factory=ApprovalSpec)
+    watch: WatchSpec | None = None
+    """Rolls a new champion back when matured labels show that it does harm; not watched when not given."""
     retries: Annotated[int, Field(ge=0, le=10)] = 2
 
     @model_validator(mode="after")
