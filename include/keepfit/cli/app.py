@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 
 from keepfit.cli import (
     apply,
+    card,
     check,
     environment,
     features,
@@ -57,6 +58,7 @@ app.command()(quarantine.quarantine)
 app.command()(propose.propose)
 app.command()(records.decisions)
 app.command()(records.history)
+app.command()(card.card)
 app.command()(service.up)
 app.command()(service.status)
 app.command()(service.down)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from keepfit import plugins
 from keepfit.errors import ConfError, KeepfitError, RegistryError
 from keepfit.ledger import Ledger, Training
+from keepfit.pipeline.describing import HOLDOUT, describe
 from keepfit.pipeline.git import commit_of
 from keepfit.pipeline.pins import pin_inputs, write_pins
 from keepfit.pipeline.snapshot import Snapshot
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from keepfit.steps.split import Split
     from keepfit.steps.training_set import TrainingSet
 
-TRAINING_SET, HOLDOUT, REFERENCE = "training_set.parquet", "holdout.parquet", "reference.parquet"
+TRAINING_SET, REFERENCE = "training_set.parquet", "reference.parquet"
 
 
 class TrainingRun:
@@ -127,17 +128,19 @@ class TrainingRun:
             sample = reference_sample(model, rows, model.coding.features, self.spec.train.seed)
             sample.to_parquet(staged, index=False)
         pins = write_pins(self.snapshot, trained)
+        lineage = self._lineage(rows, trained, evaluation, judgement, built, pins=pins)
         version = register(
             self._registry(),
             self.spec.name,
             self.folder.file(f"candidate_{index}"),
             evaluation,
-            self._lineage(rows, trained, evaluation, judgement, built, pins=pins),
+            lineage,
             params=trained["params"],
             reference=self.folder.file(REFERENCE),
             training_set=self.folder.file(TRAINING_SET),
             pins=pins,
         )
+        describe(self.snapshot, self._registry(), version, lineage, trained)
         metrics = dict(evaluation.metrics)
         self._record(judgement.verdict, judgement.reasons, version, metrics, sha256(pins))
         return self.folder.write("registered", {"version": version, "verdict": judgement.verdict})
