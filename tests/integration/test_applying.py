@@ -2,14 +2,18 @@
 
 import sqlite3
 from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 import pytest
+from sqlalchemy import NullPool, create_engine, text
 from sqlalchemy.exc import IntegrityError
 from tests.integration.conftest import FILES
 
 from keepfit.backends.feature_store.online.sqlite import GuardedSqliteOnlineStore
+from keepfit.embedded.postgres import Postgres
 from keepfit.errors import EditError, FeatureStoreError, NotReadyError
 from keepfit.ledger import Decision, Deployment, FeatureLedger, Ledger, Publication, Training, migrate
 from keepfit.pipeline.applying import DAG_ID, ApplyRun
@@ -446,3 +450,31 @@ def test_an_online_store_that_is_away_is_asked_before_anything_is_written(runnin
     with pytest.raises(NotReadyError, match=r"online store \(redis\) does not answer: .*Nothing was changed"):
         run.apply()
     assert running.store().registered() == before
+
+
+def test_a_registry_in_postgres_is_written_whole_or_not_at_all(
+    shop: "Shop", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop = (
+        "CREATE FUNCTION stop() RETURNS trigger LANGUAGE plpgsql "
+        "AS $$ BEGIN RAISE 'the disk is gone'; END $$",
+        "CREATE TRIGGER stop BEFORE UPDATE ON feature_services FOR EACH ROW EXECUTE FUNCTION stop()",
+    )
+    # Not pytest's own folder: as root the server is another user, whom pytest locks out.
+    with TemporaryDirectory(prefix="keepfit-") as home, (server := Postgres(Path(home))).used():
+        monkeypatch.setenv("KEEPFIT_FEAST_REGISTRY", server.url("postgres"))
+        shop.store().register()
+        before = shop.store().registered()
+        edited = FILES["features.py"].replace(*LONGER)
+        shop.write("features.py", edited.replace("features=[habits, basket]", "features=[habits]"))
+        database = create_engine(server.url("postgres"), poolclass=NullPool)
+        with database.begin() as connection:
+            for statement in stop:
+                connection.execute(text(statement))
+        with pytest.raises(FeatureStoreError, match="the disk is gone"):
+            shop.store().apply()
+        assert shop.store().registered() == before
+        with database.begin() as connection:
+            connection.execute(text("DROP TRIGGER stop ON feature_services"))
+        shop.store().apply()
+        assert shop.store().registered()["feature view habits"] != before["feature view habits"]
