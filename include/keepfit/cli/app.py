@@ -20,6 +20,7 @@ from keepfit.cli import (
     records,
     run,
     schema,
+    serve,
     service,
 )
 from keepfit.errors import KeepfitError
@@ -59,6 +60,7 @@ app.command()(propose.propose)
 app.command()(records.decisions)
 app.command()(records.history)
 app.command()(card.card)
+app.command()(serve.serve)
 app.command()(service.up)
 app.command()(service.status)
 app.command()(service.down)
