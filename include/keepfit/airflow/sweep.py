@@ -24,7 +24,7 @@ def sweep_dag(project: Project) -> DAG:
         "keepfit",
         "sweep",
         doc=_DOC,
-        description="Checks that features are fresh and the same online, and that aliases are where they were moved.",
+        description="Checks features, online and off, and that aliases are where they were moved.",
         schedule=CronDataIntervalTimetable(project.spec.sweep, timezone="UTC"),
         params={},
         retries=2,
