@@ -11,7 +11,7 @@ from keepfit.spec import DatasetSpec, ModelSpec
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from keepfit.ledger import Ledger
+    from keepfit.ledger import Approval, Ledger
 
 _GAPS_SHOWN = 3
 _MOMENT = "%Y-%m-%dT%H:%M:%SZ"
@@ -39,6 +39,7 @@ def history(model: Model, root: Root = None) -> None:
     with open_stores(project) as locations:
         ledger = _ledger(locations.ledger_url)
         found, trained = ledger.deployments(name), ledger.trainings(name)
+        said = {each.run_id: (_said(each),) for each in ledger.approvals(name)}
     rows = [
         (moment(each.moved_at), each.from_version or "-", each.to_version or "-", each.who, each.why)
         for each in found
@@ -46,10 +47,20 @@ def history(model: Model, root: Root = None) -> None:
     typer.echo(table(("SINCE", "FROM", "TO", "WHO", "WHY"), rows))
     typer.echo()
     ends = [
-        (moment(each.as_of), each.version or "-", each.verdict, each.run_id, "; ".join(each.reasons))
+        (
+            moment(each.as_of),
+            each.version or "-",
+            each.verdict,
+            each.run_id,
+            "; ".join((*each.reasons, *said.get(each.run_id, ()))),
+        )
         for each in trained
     ]
     typer.echo(table(("TRAINED AS OF", "VERSION", "VERDICT", "RUN", "REASONS"), ends))
+
+
+def _said(approval: "Approval") -> str:
+    return f"{approval.answer} by {approval.who}{': ' if approval.why else ''}{approval.why}"
 
 
 def overview(root: Root = None) -> None:
