@@ -2,12 +2,19 @@
 
 import sqlite3
 from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 import pytest
+from sqlalchemy import NullPool, create_engine, text
+from sqlalchemy.exc import IntegrityError
+from tests.integration.conftest import FILES
 
-from keepfit.errors import EditError, NotReadyError
+from keepfit.backends.feature_store.online.sqlite import GuardedSqliteOnlineStore
+from keepfit.embedded.postgres import Postgres
+from keepfit.errors import EditError, FeatureStoreError, NotReadyError
 from keepfit.ledger import Decision, Deployment, FeatureLedger, Ledger, Publication, Training, migrate
 from keepfit.pipeline.applying import DAG_ID, ApplyRun
 from keepfit.pipeline.feature_change import FeatureChange
@@ -367,6 +374,73 @@ def test_a_locked_registry_is_named_and_stays_as_it_is(running: "Shop") -> None:
     assert running.store().registered() != before
 
 
+def stored(shop: "Shop") -> sqlite3.Connection:
+    return sqlite3.connect(shop.project.locations.home / "feast_registry.db")
+
+
+@pytest.mark.parametrize("table", ["feature_services", "projects"])
+def test_a_write_that_fails_half_way_leaves_all_as_it_was_and_the_next_apply_finishes(
+    running: "Shop", table: str
+) -> None:
+    before, served = running.store().registered(), online(running, "bob")
+    more = _another_view()[1].replace("order = RequestSource", "")
+    edited = (running.root / "feature_repo/features.py").read_text().replace(*LONGER)
+    running.write("features.py", edited.replace("features=[habits, basket]", "features=[habits]") + more)
+    run = started(running, "cut", allow_deletions=True)
+    run.check()
+    with stored(running) as database:
+        for what in ("INSERT", "UPDATE"):
+            database.execute(
+                f"CREATE TRIGGER stop_{what} BEFORE {what} ON {table} "
+                "BEGIN SELECT RAISE(ABORT, 'the disk is gone'); END"
+            )
+    with pytest.raises((FeatureStoreError, IntegrityError), match="the disk is gone"):
+        run.apply()
+    assert running.store().registered() == before
+    assert online(running, "bob") == served
+    with stored(running) as database:
+        for what in ("INSERT", "UPDATE"):
+            database.execute(f"DROP TRIGGER stop_{what}")
+    assert "~ feature view habits: ttl 172800s -> 259200s" in changes(running)
+    applied(running, "next", allow_deletions=True)
+    assert changes(running) == []
+    assert online(running, "ann", "tiered") == {"tier": "a"}
+    assert online(running, "bob") == {name: served[name] for name in ("visits", "spend", "tier")}
+
+
+def test_a_removal_that_is_cut_short_is_finished_by_the_next_apply(
+    running: "Shop", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running.edit("features.py", *_another_view())
+    applied(running, "more")
+    running.write("features.py", FILES["features.py"])
+    run = started(running, "less", allow_deletions=True)
+    run.check()
+
+    update = GuardedSqliteOnlineStore.update
+
+    def killed(store: GuardedSqliteOnlineStore, **given: Any) -> None:
+        if given["tables_to_delete"]:
+            raise KeyboardInterrupt
+        update(store, **given)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(GuardedSqliteOnlineStore, "update", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run.apply()
+    assert "feature view tiers" not in running.store().registered()
+    assert online(running, "bob")["spend"] == 2.5
+    assert "shop_tiers" in tables_online(running)
+    applied(running, "next", allow_deletions=True)
+    assert tables_online(running) == {"shop_habits"}
+    assert changes(running) == []
+
+
+def tables_online(shop: "Shop") -> set[str]:
+    with sqlite3.connect(shop.project.locations.feast_online_path) as database:
+        return {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+
+
 def test_an_online_store_that_is_away_is_asked_before_anything_is_written(running: "Shop") -> None:
     before = running.store().registered()
     running.edit("features.py", *LONGER)
@@ -376,3 +450,31 @@ def test_an_online_store_that_is_away_is_asked_before_anything_is_written(runnin
     with pytest.raises(NotReadyError, match=r"online store \(redis\) does not answer: .*Nothing was changed"):
         run.apply()
     assert running.store().registered() == before
+
+
+def test_a_registry_in_postgres_is_written_whole_or_not_at_all(
+    shop: "Shop", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop = (
+        "CREATE FUNCTION stop() RETURNS trigger LANGUAGE plpgsql "
+        "AS $$ BEGIN RAISE 'the disk is gone'; END $$",
+        "CREATE TRIGGER stop BEFORE UPDATE ON feature_services FOR EACH ROW EXECUTE FUNCTION stop()",
+    )
+    # Not pytest's own folder: as root the server is another user, whom pytest locks out.
+    with TemporaryDirectory(prefix="keepfit-") as home, (server := Postgres(Path(home))).used():
+        monkeypatch.setenv("KEEPFIT_FEAST_REGISTRY", server.url("postgres"))
+        shop.store().register()
+        before = shop.store().registered()
+        edited = FILES["features.py"].replace(*LONGER)
+        shop.write("features.py", edited.replace("features=[habits, basket]", "features=[habits]"))
+        database = create_engine(server.url("postgres"), poolclass=NullPool)
+        with database.begin() as connection:
+            for statement in stop:
+                connection.execute(text(statement))
+        with pytest.raises(FeatureStoreError, match="the disk is gone"):
+            shop.store().apply()
+        assert shop.store().registered() == before
+        with database.begin() as connection:
+            connection.execute(text("DROP TRIGGER stop ON feature_services"))
+        shop.store().apply()
+        assert shop.store().registered()["feature view habits"] != before["feature view habits"]

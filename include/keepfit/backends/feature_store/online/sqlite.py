@@ -122,6 +122,12 @@ class GuardedSqliteOnlineStore(GuardedOnlineStore, SqliteOnlineStore):  # type: 
         self._prepared.add(table)
 
 
+def moment_of(stored: int | str) -> datetime:
+    """Return an event's time in UTC, as Feast does."""
+    found = _moment(str(stored).encode())
+    return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+
+
 def _moment(stored: bytes) -> datetime:
     """Read what Feast stores, seconds since 1970, and what others store in columns of that type."""
     text = stored.decode()
