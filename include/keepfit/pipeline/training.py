@@ -7,6 +7,7 @@ from keepfit import plugins
 from keepfit.errors import ConfError, KeepfitError, RegistryError
 from keepfit.ledger import Ledger, Training
 from keepfit.pipeline.aliases import Aliases
+from keepfit.pipeline.approval import ApprovalRun
 from keepfit.pipeline.describing import HOLDOUT, describe
 from keepfit.pipeline.git import commit_of
 from keepfit.pipeline.pins import pin_inputs, write_pins
@@ -147,18 +148,20 @@ class TrainingRun:
         return self.folder.write("registered", {"version": version, "verdict": judgement.verdict})
 
     def deploy(self) -> dict[str, Any]:
-        """Make the challenger champion, if the gate and both promotions allow it."""
+        """Make the challenger champion, if the gate, both promotions and whoever was asked allow it."""
         from keepfit.steps.deploy import Move
 
         judgement, version = self._judgement(), str(self.folder.read("registered")["version"])
         if refusal := self._why_not(judgement):
             return self.folder.write("deployed", {"version": None, "skipped": refusal})
+        said = ApprovalRun(self.snapshot).given() or {}
+        approved = f"approved by {said['who']}{': ' if said['why'] else ''}{said['why']}" if said else None
         move = Move(
             model=self.spec.name,
             to_version=version,
             from_version=self._evaluation().champion_version,
-            who=f"{self.spec.name}__train",
-            why="; ".join(filter(None, (self.snapshot.settings.get("reason"), *judgement.reasons))),
+            who=said.get("who", f"{self.spec.name}__train"),
+            why="; ".join(filter(None, (self.snapshot.settings.get("reason"), approved, *judgement.reasons))),
             run_id=self.snapshot.run_id,
             decision_key=self.snapshot.settings.get("decision"),
         )
@@ -180,7 +183,7 @@ class TrainingRun:
             return f"models/{self.spec.name}.yaml says `promotion: never`"
         if self.snapshot.settings.get("promotion", "auto") == "never":
             return "this run was started with `promotion: never`"
-        return None
+        return ApprovalRun(self.snapshot).refusal()
 
     def _as_of(self) -> datetime:
         as_of = self.snapshot.settings.get("as_of")

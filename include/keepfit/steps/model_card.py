@@ -116,8 +116,8 @@ def _comparison(evaluation: Evaluation, judgement: Judgement, spec: ModelSpec) -
     found, rule = judgement.comparison, spec.evaluate.gate
     return (
         f"{champion}. On the same {evaluation.rows:,} rows this version's {spec.evaluate.objective} differs "
-        f"from its own by {found.difference:+.4f}; with {rule.confidence:.0%} confidence by {found.low:+.4f} to "
-        f"{found.high:+.4f} ({found.days} days, drawn whole)."
+        f"from its own by {found.difference:+.4f}, with {rule.confidence:.0%} confidence by {found.low:+.4f} "
+        f"to {found.high:+.4f} ({found.days} days, drawn whole)."
     )
 
 
