@@ -33,7 +33,7 @@ def features_in_use(project: Project, model: str) -> str | None:
     """Name the feature service that was applied for a model, or else trained with; None if none is live."""
     url = project.locations.ledger_url
     live, last = Ledger(url).live(model), FeatureLedger(url).last_edit()
-    if live is None:
+    if live is None or live.to_version is None:
         return None
     if last and (recorded := last.contents.get(f"model {model}")):
         return str(recorded["properties"]["features"])
