@@ -6,8 +6,6 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +14,6 @@ from keepfit.backends.page import render
 from keepfit.spec import ModelSpec
 from keepfit.steps.evaluate import Evaluation
 from keepfit.steps.gate import Judgement
-from keepfit.steps.intervals import intervals
 from keepfit.steps.model_card import CardFacts, write_card
 from keepfit.steps.register import Lineage
 from keepfit.steps.training_set import TrainingSet
@@ -62,6 +59,7 @@ def facts(**changes: Any) -> CardFacts:
             "rows": 300,
             "start": "2024-03-01T00:00:00+00:00",
             "end": "2024-03-14T00:00:00+00:00",
+            "intervals": {"roc_auc": (0.7, 0.8)},
         }
     )
     built = TrainingSet(
@@ -103,7 +101,6 @@ def facts(**changes: Any) -> CardFacts:
         judgement=Judgement("pass", ("roc_auc 0.7500 is better than the baseline's",)),
         params={"num_leaves": 7},
         missing={"amount": 0.125, "city": 0.0},
-        intervals={"roc_auc": (0.7, 0.8)},
     )
     return replace(made, **changes)
 
@@ -124,8 +121,8 @@ def test_a_card_says_what_the_version_is_and_how_it_did() -> None:
 
 
 def test_a_card_says_what_was_not_measured() -> None:
-    card = write_card(facts(intervals={}, left_out=("age",))).markdown
-    assert "There are no intervals: the holdout has rows of fewer than 5 days." in card
+    card = write_card(facts(evaluation=replace(facts().evaluation, intervals={}), left_out=("age",))).markdown
+    assert "There are no intervals: the holdout has rows of too few days." in card
     assert (
         "- Whether its probabilities are right is not measured (calibration_error, brier, log_loss would)."
         in card
@@ -181,20 +178,20 @@ def test_any_text_comes_back_as_it_was(text: str, tmp_path_factory: pytest.TempP
     assert "".join("".join(page.texts).split()) == f"{shown}ab{shown}{shown}".replace(" ", "")
 
 
-def test_intervals_hold_the_metric_and_widen_with_confidence() -> None:
-    chance = np.random.default_rng(1)
-    label = (chance.random(2000) < 0.4).astype(float)
-    rows = pd.DataFrame(
-        {
-            "event_time": pd.date_range(START, periods=2000, freq="20min"),
-            "label": label,
-            "challenger": np.clip(0.4 + 0.2 * (label - 0.4) + chance.normal(0, 0.2, 2000), 0.01, 0.99),
-        }
-    )
-    narrow, wide = (
-        intervals(rows, ("roc_auc", "log_loss"), confidence=confidence, seed=3) for confidence in (0.5, 0.9)
-    )
-    assert narrow == intervals(rows, ("roc_auc", "log_loss"), confidence=0.5, seed=3)
-    for name, (low, high) in wide.items():
-        assert low < narrow[name][0] < narrow[name][1] < high
-    assert intervals(rows.head(200), ("roc_auc",), confidence=0.9, seed=3) == {}
+def test_slices_are_shown_and_small_ones_named() -> None:
+    stored = facts().evaluation.to_json() | {
+        "slices": [
+            {"column": "city", "value": "Bern", "rows": 1200, "metrics": {"roc_auc": 0.7}, "intervals": {}},
+            {
+                "column": "city",
+                "value": "Chur",
+                "rows": 9,
+                "metrics": {},
+                "intervals": {},
+                "too_small": "9 rows, 500 needed",
+            },
+        ]
+    }
+    card = write_card(facts(evaluation=Evaluation.of_json(stored))).markdown
+    assert "| city Bern | 1,200 | 0.7000 |" in card
+    assert "The slice city Chur is not judged: 9 rows, 500 needed." in card

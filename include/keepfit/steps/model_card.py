@@ -12,9 +12,9 @@ import pandas as pd
 from keepfit.backends.page import Page, render
 from keepfit.spec import ModelSpec
 from keepfit.spec.fields import duration_text
-from keepfit.steps.compare import FEWEST_DAYS
 from keepfit.steps.evaluate import Evaluation
 from keepfit.steps.gate import Judgement
+from keepfit.steps.intervals import SliceEvaluation
 from keepfit.steps.register import Lineage
 from keepfit.steps.training_set import TrainingSet
 
@@ -36,7 +36,6 @@ class CardFacts:
     params: Mapping[str, Any]
     missing: Mapping[str, float]
     """The share of the training rows without a value, by feature."""
-    intervals: Mapping[str, tuple[float, float]]
     left_out: Sequence[str] = ()
     """Features that the learner could not use."""
 
@@ -72,8 +71,8 @@ def write_card(facts: CardFacts) -> Page:
         "metrics": list(_metrics(facts)),
         "confidence": confidence,
         "how_sure": _how_sure(facts, confidence),
-        "slices": (),
-        "slice_metrics": (),
+        "slices": list(_slices(evaluation.slices, spec.evaluate.all_metrics)),
+        "slice_metrics": spec.evaluate.all_metrics,
         "comparison": _comparison(evaluation, facts.judgement, spec),
         "origin": list(_origin(lineage)),
         "limits": list(_limits(facts)),
@@ -89,7 +88,7 @@ def _features(facts: CardFacts) -> Iterator[dict[str, str]]:
 
 def _metrics(facts: CardFacts) -> Iterator[dict[str, str]]:
     for name in facts.spec.evaluate.all_metrics:
-        both = facts.intervals.get(name)
+        both = facts.evaluation.intervals.get(name)
         yield {
             "name": f"{name} (objective)" if name == facts.spec.evaluate.objective else name,
             "value": figure(facts.evaluation.metrics.get(name)),
@@ -99,10 +98,16 @@ def _metrics(facts: CardFacts) -> Iterator[dict[str, str]]:
         }
 
 
+def _slices(found: Sequence[SliceEvaluation], metrics: Sequence[str]) -> Iterator[dict[str, Any]]:
+    for each in found:
+        figures = [figure(each.metrics.get(name)) for name in metrics]
+        yield {"name": f"{each.column} {each.value}", "rows": f"{each.rows:,}", "figures": figures}
+
+
 def _how_sure(facts: CardFacts, confidence: str) -> str:
-    if facts.intervals:
+    if facts.evaluation.intervals:
         return f"The {confidence} intervals are of a bootstrap of the holdout's whole days."
-    return f"There are no intervals: the holdout has rows of fewer than {FEWEST_DAYS} days."
+    return "There are no intervals: the holdout has rows of too few days."
 
 
 def _comparison(evaluation: Evaluation, judgement: Judgement, spec: ModelSpec) -> str:
@@ -116,8 +121,8 @@ def _comparison(evaluation: Evaluation, judgement: Judgement, spec: ModelSpec) -
     found, rule = judgement.comparison, spec.evaluate.gate
     return (
         f"{champion}. On the same {evaluation.rows:,} rows this version's {spec.evaluate.objective} differs "
-        f"from its own by {found.difference:+.4f}; with {rule.confidence:.0%} confidence by {found.low:+.4f} to "
-        f"{found.high:+.4f} ({found.days} days, drawn whole)."
+        f"from its own by {found.difference:+.4f}, with {rule.confidence:.0%} confidence by {found.low:+.4f} "
+        f"to {found.high:+.4f} ({found.days} days, drawn whole)."
     )
 
 
@@ -146,7 +151,10 @@ def _limits(facts: CardFacts) -> Iterator[str]:
         f"It knows nothing later than {facts.lineage.as_of}: the older that gets, the less this card says. "
         f"keepfit history {spec.name} tells what has been live since."
     )
-    yield "It is not measured by slice: it may do worse for a part of the rows than for all."
+    if not evaluation.slices:
+        yield "It is not measured by slice: it may do worse for a part of the rows than for all."
+    for small in (each for each in evaluation.slices if each.too_small):
+        yield f"The slice {small.column} {small.value} is not judged: {small.too_small}."
     if spec.task == "classification" and not {*_CALIBRATION} & {*spec.evaluate.all_metrics}:
         yield f"Whether its probabilities are right is not measured ({', '.join(_CALIBRATION)} would)."
     if undefined := [name for name, value in evaluation.metrics.items() if not math.isfinite(value)]:
