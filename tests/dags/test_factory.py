@@ -67,7 +67,15 @@ def test_a_computed_dataset_follows_its_first_input_and_has_nothing_to_materiali
 def test_a_training_goes_from_a_training_set_to_a_verified_champion(shop: Path) -> None:
     dag = project_dags(shop)["returns__train"]
     assert edges(dag) == chain(
-        "snapshot", "build_training_set", "train", "evaluate", "gate", "register", "deploy", "verify"
+        "snapshot",
+        "build_training_set",
+        "train",
+        "evaluate",
+        "gate",
+        "register",
+        "approve",
+        "deploy",
+        "verify",
     )
     assert dag.get_task("train").is_mapped
     assert outlets(dag) == {"deploy": ["x-keepfit://models/returns/champion"]}

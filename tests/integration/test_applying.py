@@ -2,12 +2,19 @@
 
 import sqlite3
 from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 import pytest
+from sqlalchemy import NullPool, create_engine, text
+from sqlalchemy.exc import IntegrityError
+from tests.integration.conftest import FILES
 
-from keepfit.errors import EditError, NotReadyError
+from keepfit.backends.feature_store.online.sqlite import GuardedSqliteOnlineStore
+from keepfit.embedded.postgres import Postgres
+from keepfit.errors import EditError, FeatureStoreError, NotReadyError
 from keepfit.ledger import Decision, Deployment, FeatureLedger, Ledger, Publication, Training, migrate
 from keepfit.pipeline.applying import DAG_ID, ApplyRun
 from keepfit.pipeline.feature_change import FeatureChange
@@ -367,6 +374,125 @@ def test_a_locked_registry_is_named_and_stays_as_it_is(running: "Shop") -> None:
     assert running.store().registered() != before
 
 
+def stored(shop: "Shop") -> sqlite3.Connection:
+    return sqlite3.connect(shop.project.locations.home / "feast_registry.db")
+
+
+@pytest.mark.parametrize("table", ["feature_services", "projects"])
+def test_a_write_that_fails_half_way_leaves_all_as_it_was_and_the_next_apply_finishes(
+    running: "Shop", table: str
+) -> None:
+    before, served = running.store().registered(), online(running, "bob")
+    more = _another_view()[1].replace("order = RequestSource", "")
+    edited = (running.root / "feature_repo/features.py").read_text().replace(*LONGER)
+    running.write("features.py", edited.replace("features=[habits, basket]", "features=[habits]") + more)
+    run = started(running, "cut", allow_deletions=True)
+    run.check()
+    with stored(running) as database:
+        for what in ("INSERT", "UPDATE"):
+            database.execute(
+                f"CREATE TRIGGER stop_{what} BEFORE {what} ON {table} "
+                "BEGIN SELECT RAISE(ABORT, 'the disk is gone'); END"
+            )
+    with pytest.raises((FeatureStoreError, IntegrityError), match="the disk is gone"):
+        run.apply()
+    assert running.store().registered() == before
+    assert online(running, "bob") == served
+    with stored(running) as database:
+        for what in ("INSERT", "UPDATE"):
+            database.execute(f"DROP TRIGGER stop_{what}")
+    assert "~ feature view habits: ttl 172800s -> 259200s" in changes(running)
+    applied(running, "next", allow_deletions=True)
+    assert changes(running) == []
+    assert online(running, "ann", "tiered") == {"tier": "a"}
+    assert online(running, "bob") == {name: served[name] for name in ("visits", "spend", "tier")}
+
+
+def test_a_removal_that_is_cut_short_is_finished_by_the_next_apply(
+    running: "Shop", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running.edit("features.py", *_another_view())
+    applied(running, "more")
+    running.write("features.py", FILES["features.py"])
+    run = started(running, "less", allow_deletions=True)
+    run.check()
+    run.apply()
+    assert online(running, "ann", "tiered") == {"tier": "a"}
+
+    update = GuardedSqliteOnlineStore.update
+
+    def killed(store: GuardedSqliteOnlineStore, **given: Any) -> None:
+        if given["tables_to_delete"]:
+            raise KeyboardInterrupt
+        update(store, **given)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(GuardedSqliteOnlineStore, "update", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run.decide()
+    assert "feature view tiers" not in running.store().registered()
+    assert online(running, "bob")["spend"] == 2.5
+    assert "shop_tiers" in tables_online(running)
+    applied(running, "next", allow_deletions=True)
+    assert tables_online(running) == {"shop_habits"}
+    assert changes(running) == []
+
+
+def test_the_features_of_a_live_model_are_those_applied_until_an_edit_of_them_is(
+    running: "Shop", caplog: pytest.LogCaptureFixture
+) -> None:
+    more = 'tiered = FeatureService(name="tiered", features=[habits, basket])\n'
+    running.write("features.py", FILES["features.py"] + more)
+    running.edit("models/returns_soon.yaml", "features: shopper", "features: tiered")
+    assert model_of(running, "before") == "shopper"
+    assert "models/returns_soon.yaml: features: 'tiered' waits to be applied, and 'shopper' is" in caplog.text
+    planned = make_plan(running.project).plan
+    assert "~ model returns_soon: features shopper -> tiered" in map(str, planned.changes)
+    assert (planned.retrain, planned.stops) == ({"returns_soon": ("model returns_soon changed",)}, ())
+    run = started(running, "cut")
+    run.check()
+    run.apply()
+    assert model_of(running, "during") == "shopper"
+    run.decide()
+    assert model_of(running, "after") == "tiered"
+
+
+def test_the_features_of_a_model_that_is_not_live_are_those_of_its_file(shop: "Shop") -> None:
+    migrate(shop.project.locations.ledger_url)
+    applied(shop, "first")
+    shop.edit("models/returns_soon.yaml", "features: shopper", "features: tiered")
+    assert model_of(shop, "draft") == "tiered"
+
+
+def test_a_service_that_a_live_model_is_given_is_removed_after_the_model_has_left_it(
+    running: "Shop",
+) -> None:
+    text = FILES["features.py"]
+    renamed = text.replace('shopper = FeatureService(name="shopper"', 'other = FeatureService(name="other"')
+    running.write("features.py", renamed)
+    running.edit("models/returns_soon.yaml", "features: shopper", "features: other")
+    run = started(running, "renamed", allow_deletions=True)
+    run.check()
+    run.apply()
+    assert model_of(running, "cut short") == "shopper"
+    assert online(running, "bob")["spend"] == 2.5
+    applied(running, "next", allow_deletions=True)
+    assert "feature service shopper" not in running.store().registered()
+    assert (model_of(running, "next"), changes(running)) == ("other", [])
+
+
+def model_of(shop: "Shop", run_id: str) -> str:
+    """Return the feature service that a run of the model would use."""
+    return take_snapshot(
+        shop.project, "returns_soon__predict", run_id, model="returns_soon"
+    ).the_model.features
+
+
+def tables_online(shop: "Shop") -> set[str]:
+    with sqlite3.connect(shop.project.locations.feast_online_path) as database:
+        return {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+
+
 def test_an_online_store_that_is_away_is_asked_before_anything_is_written(running: "Shop") -> None:
     before = running.store().registered()
     running.edit("features.py", *LONGER)
@@ -376,3 +502,31 @@ def test_an_online_store_that_is_away_is_asked_before_anything_is_written(runnin
     with pytest.raises(NotReadyError, match=r"online store \(redis\) does not answer: .*Nothing was changed"):
         run.apply()
     assert running.store().registered() == before
+
+
+def test_a_registry_in_postgres_is_written_whole_or_not_at_all(
+    shop: "Shop", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop = (
+        "CREATE FUNCTION stop() RETURNS trigger LANGUAGE plpgsql "
+        "AS $$ BEGIN RAISE 'the disk is gone'; END $$",
+        "CREATE TRIGGER stop BEFORE UPDATE ON feature_services FOR EACH ROW EXECUTE FUNCTION stop()",
+    )
+    # Not pytest's own folder: as root the server is another user, whom pytest locks out.
+    with TemporaryDirectory(prefix="keepfit-") as home, (server := Postgres(Path(home))).used():
+        monkeypatch.setenv("KEEPFIT_FEAST_REGISTRY", server.url("postgres"))
+        shop.store().register()
+        before = shop.store().registered()
+        edited = FILES["features.py"].replace(*LONGER)
+        shop.write("features.py", edited.replace("features=[habits, basket]", "features=[habits]"))
+        database = create_engine(server.url("postgres"), poolclass=NullPool)
+        with database.begin() as connection:
+            for statement in stop:
+                connection.execute(text(statement))
+        with pytest.raises(FeatureStoreError, match="the disk is gone"):
+            shop.store().apply()
+        assert shop.store().registered() == before
+        with database.begin() as connection:
+            connection.execute(text("DROP TRIGGER stop ON feature_services"))
+        shop.store().apply()
+        assert shop.store().registered()["feature view habits"] != before["feature view habits"]

@@ -49,8 +49,9 @@ def train_params(spec: ModelSpec) -> dict[str, Param]:
         "reason": _text("Why this training is wanted; kept with the version."),
         "promotion": Param(
             spec.promotion,
-            enum=["auto", "never", "replace"],
-            description="Whether a challenger that passes its gate becomes champion by itself. "
+            enum=["auto", "approval", "never", "replace"],
+            description="Whether a challenger that passes its gate becomes champion by itself, once somebody "
+            "approves of it, or never; the model's file may ask for more caution, which then counts. "
             "replace: even if the champion cannot be scored, since its features were taken away.",
         ),
         "decision": _text("The key of the ledger's decision that asks for it. Filled in by the monitor."),

@@ -157,8 +157,10 @@ def gate(run: Handoff) -> Handoff:
 
 @task(multiple_outputs=False)
 def register(run: Handoff) -> Handoff:
-    """Register the challenger as a version, whatever the verdict."""
-    return _hand_on(run, _training(run).register())
+    """Register the challenger as a version with its model card, whatever the verdict."""
+    result, taken = _training(run).register(), _snapshot(run)
+    _log.info("The model card: `keepfit card %s %s`.", taken.the_model.name, result["version"])
+    return _hand_on(run, result)
 
 
 @task(multiple_outputs=False)

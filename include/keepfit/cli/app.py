@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 
 from keepfit.cli import (
     apply,
+    card,
     check,
     environment,
     features,
@@ -21,6 +22,7 @@ from keepfit.cli import (
     release,
     run,
     schema,
+    serve,
     service,
 )
 from keepfit.errors import KeepfitError
@@ -58,10 +60,12 @@ app.command()(rebuild.rebuild)
 app.command()(quarantine.quarantine)
 app.command()(propose.propose)
 app.command()(records.decisions)
+app.command()(card.card)
 app.command()(moves.history)
 app.command()(moves.live)
 app.command()(release.release)
 app.command()(release.rollback)
+app.command()(serve.serve)
 app.command()(service.up)
 app.command()(service.status)
 app.command()(service.down)

@@ -12,7 +12,7 @@ from keepfit.cli.table import moment, table
 from keepfit.spec.window import parse_moment
 
 if TYPE_CHECKING:
-    from keepfit.ledger import Deployment, Ledger
+    from keepfit.ledger import Approval, Deployment, Ledger
 
 Model = Annotated[str, typer.Argument(help="A model.")]
 At = Annotated[
@@ -45,16 +45,27 @@ def history(model: Model, root: Root = None) -> None:
 
         ledger = Ledger(locations.ledger_url)
         moved, trained = [*_moves(ledger, name)], ledger.trainings(name)
+        said = {each.run_id: (_said(each),) for each in ledger.approvals(name)}
         astray = tell_strays(project, [name])
     typer.echo(table(("SINCE", "ROLE", "FROM", "TO", "SHARE", "WHO", "WHY"), map(_row, moved)))
     for line in astray:
         typer.echo(line)
     typer.echo()
     ends = [
-        (moment(each.as_of), each.version or "-", each.verdict, each.run_id, "; ".join(each.reasons))
+        (
+            moment(each.as_of),
+            each.version or "-",
+            each.verdict,
+            each.run_id,
+            "; ".join((*each.reasons, *said.get(each.run_id, ()))),
+        )
         for each in trained
     ]
     typer.echo(table(("TRAINED AS OF", "VERSION", "VERDICT", "RUN", "REASONS"), ends))
+
+
+def _said(approval: "Approval") -> str:
+    return f"{approval.answer} by {approval.who}{': ' if approval.why else ''}{approval.why}"
 
 
 def _roles(ledger: "Ledger", model: str, at: datetime | None) -> Iterator[str]:

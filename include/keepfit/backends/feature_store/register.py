@@ -3,7 +3,7 @@
 import hashlib
 import logging
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,9 @@ from keepfit.backends.feature_store.contents import contents_of
 from keepfit.backends.feature_store.left_out import ready
 from keepfit.backends.feature_store.quiet import quiet
 from keepfit.backends.feature_store.reach import is_sqlite
+from keepfit.backends.feature_store.remove import take_off
 from keepfit.backends.feature_store.texts import keep_definitions, read_definitions
+from keepfit.backends.feature_store.transaction import all_at_once
 from keepfit.errors import FeatureStoreError, SpecError
 from keepfit.spec import DatasetSpec, Locations
 from keepfit.spec.content import Contents
@@ -71,31 +73,31 @@ def write(
     datasets: Mapping[str, DatasetSpec],
     *,
     columns: Mapping[str, Columns],
-    removed: Sequence[Any] = (),
 ) -> str:
-    """Check a repository, then write it into the registry; return its digest.
+    """Check a repository, then write it into the registry, all at once; return its digest.
 
-    What is removed loses its online values too.
+    A removal that was cut short is finished too.
     """
     texts, digest = read_definitions(repo), digest_of(repo, datasets)
     objects = collect(repo)
     check(objects, locations.lake, datasets, columns)
     if read_definitions(repo) != texts:
         raise FeatureStoreError(f"{repo} was edited while its features were registered. Try again.")
-    _apply(feast, [thing for thing in ready(objects) if not isinstance(thing, Project)], removed)
-    _let_readers_read(feast)
     keep_definitions(texts, locations, digest)
-    # Written last: an apply that is cut short is done again.
-    mark = f"{digest} {locations.lake}"
-    feast.registry.apply_project(Project(name=feast.project, tags={_APPLIED: mark}), commit=True)
+    with all_at_once(feast):
+        _apply(feast, [thing for thing in ready(objects) if not isinstance(thing, Project)])
+        _let_readers_read(feast)
+        tags = {**_tags(feast), _APPLIED: f"{digest} {locations.lake}"}
+        feast.registry.apply_project(Project(name=feast.project, tags=tags), commit=True)
+    take_off(feast)
     feast.refresh_registry()
     return digest
 
 
-def _apply(feast: Feast, objects: list[Any], removed: Sequence[Any]) -> None:
+def _apply(feast: Feast, objects: list[Any]) -> None:
     try:
         with quiet():
-            feast.apply(objects, objects_to_delete=list(removed), partial=not removed)
+            feast.apply(objects)
     except OperationalError:
         raise
     except Exception as error:
@@ -107,14 +109,18 @@ def _apply(feast: Feast, objects: list[Any], removed: Sequence[Any]) -> None:
 
 def applied_digest(feast: Feast, locations: Locations) -> str | None:
     """Return the digest of what was written last; an empty one if the lake has moved since, None before."""
-    try:
-        tags: Mapping[str, str] = feast.registry.get_project(feast.project, allow_cache=False).tags
-    except ProjectObjectNotFoundException:
-        return None
-    digest, _, lake = tags.get(_APPLIED, "").partition(" ")
+    digest, _, lake = _tags(feast).get(_APPLIED, "").partition(" ")
     if not digest:
         return None
     return digest if lake == str(locations.lake) else ""
+
+
+def _tags(feast: Feast) -> Mapping[str, str]:
+    try:
+        tags: Mapping[str, str] = feast.registry.get_project(feast.project, allow_cache=False).tags
+    except ProjectObjectNotFoundException:
+        return {}
+    return tags
 
 
 def _what_waits(feast: Feast, locations: Locations, wanted: Callable[[], Contents]) -> str:

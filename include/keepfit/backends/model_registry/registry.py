@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from keepfit.backends.model_registry import fetching, registering
+from keepfit.backends.model_registry import attaching, fetching, registering
 from keepfit.backends.model_registry.aliases import CHAMPION, Alias, read_alias, write_alias
 from keepfit.backends.model_registry.loaded import LoadedModel
 from keepfit.backends.model_registry.place import Place, make_database
 from keepfit.backends.model_registry.quiet import told
-from keepfit.backends.version import PINS, VersionDetails
+from keepfit.backends.version import PINS, VersionDetails, attached_tag
 from keepfit.errors import RegistryError
 from keepfit.spec.database_url import store_problem
 
@@ -102,6 +102,10 @@ class ModelRegistry:
         """
         return fetching.load(self._place, model, version, dict(self.details(model, version).files))
 
+    def copy_files(self, model: str, version: str, folder: Path) -> None:
+        """Copy a version's model files into a new folder, as they are: who reads them verifies them."""
+        fetching.copy(self._place, model, version, folder)
+
     def reference(self, model: str, version: str) -> Path:
         """Return a version's sample of training rows: its features, `score` and `label`, as Parquet.
 
@@ -129,3 +133,22 @@ class ModelRegistry:
         return fetching.kept_file(
             self._place, model, version, registering.PINS_FILE, what="record of inputs", digest=digest
         )
+
+    def attach(self, model: str, version: str, *files: Path) -> None:
+        """Keep files beside a version, under their names; one that is kept already stays as it is."""
+        attaching.attach(self._place, model, version, *files)
+
+    def attached(self, model: str, version: str, name: str) -> Path:
+        """Return a file that was attached to a version.
+
+        Raises:
+            RegistryError: There is none of that name.
+            UntrustedModelError: The file has been changed.
+        """
+        digest = self.details(model, version).tags.get(attached_tag(name))
+        if digest is None:
+            raise RegistryError(
+                f"Version {version} of {model} was registered without {name}. "
+                "Versions that are trained from now on have one."
+            )
+        return fetching.kept_file(self._place, model, version, name, what=name, digest=digest)
