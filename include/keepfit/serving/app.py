@@ -47,7 +47,7 @@ def build(project: Project, names: list[str], token: str | None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        service.start()
+        await service.start()
         yield
         await service.close()
 

@@ -61,8 +61,8 @@ class Keeper:
             _log.log(
                 logging.WARNING if told else logging.INFO, "%s: %s", self.served.name, told or "all is well"
             )
-        self.served.problem = told
         self._meters.problem(self.served.name, told is not None)
+        self.served.problem = told
 
     def _follow(self, wanted: Wanted) -> list[str | None]:
         name, line = self.served.name, self.served.line

@@ -81,6 +81,14 @@ class OnlineLookUp:
             raise RefusedError(503, str(error)) from None
         except FeatureStoreError as error:
             raise RefusedError(422, str(error), ["entities"]) from None
+        except RefusedError:
+            raise
+        except Exception as error:  # noqa: BLE001
+            # An on-demand view is anybody's code, and meets what anybody sends.
+            _log.warning("%s: features cannot be made", self._spec.name, exc_info=True)
+            said = f"{type(error).__name__}: {error}"
+            fields = [f"features.{name}" for name in self.request]
+            raise RefusedError(422, f"The features of this row cannot be made: {said}", fields) from None
         for at, (given, unknown) in zip(open_, found, strict=True):
             self._refuse_unknown(rows[at], unknown, places[at])
             values[at] = given | values[at]

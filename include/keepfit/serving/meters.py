@@ -1,11 +1,22 @@
 """What Prometheus is told. The only door to it."""
 
 import os
+from collections.abc import Iterator
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Metric,
+    generate_latest,
+    multiprocess,
+)
 
 from keepfit.serving.environment import SEVERAL
 
+# Feast sets it, too, when it is imported: only what was there before says that there are several workers.
+_SHARED = os.environ.get(SEVERAL)
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
@@ -111,8 +122,13 @@ class Meters:
 
     def text(self) -> bytes:
         """Write everything, of all workers, in Prometheus' format."""
-        if SEVERAL not in os.environ:
-            return generate_latest(self._registry)
-        together = CollectorRegistry()
-        multiprocess.MultiProcessCollector(together)  # type: ignore[no-untyped-call]
-        return generate_latest(together)
+        return generate_latest(_AllWorkers() if _SHARED else self._registry)
+
+
+class _AllWorkers(CollectorRegistry):
+    """The numbers of all workers; what Feast counts in the same folder is its own."""
+
+    def collect(self) -> Iterator[Metric]:
+        together = multiprocess.MultiProcessCollector(None, _SHARED)  # type: ignore[no-untyped-call]
+        found: list[Metric] = together.collect()  # type: ignore[no-untyped-call]
+        yield from (each for each in found if each.name.startswith("keepfit_"))

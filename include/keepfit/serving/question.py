@@ -2,7 +2,7 @@
 
 import re
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -24,7 +24,7 @@ class Row(msgspec.Struct, forbid_unknown_fields=True):
     """The row's key in its dataset, with which its label is joined later."""
     sticky: str | int | None = None
     """Who is always answered by the same version, such as a customer."""
-    event_time: datetime | None = None
+    event_time: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     """The moment the row is of; now when not given."""
 
 

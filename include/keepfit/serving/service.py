@@ -21,6 +21,8 @@ from keepfit.spec import ModelSpec, Project
 from keepfit.spec.problem import did_you_mean
 
 COPIES = "serving"
+_FIRST_LOOK = 60.0
+"""Seconds after which a worker takes requests although a database has not answered."""
 _log = logging.getLogger(__name__)
 
 
@@ -57,7 +59,7 @@ class Service:
             )
             for name, served in self.models.items()
         ]
-        self._closed = threading.Event()
+        self._closed, self._looked = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._keep, name="keeper", daemon=True)
 
     @property
@@ -65,9 +67,13 @@ class Service:
         """Name the models that no version answers for yet."""
         return [name for name, served in self.models.items() if served.line is None]
 
-    def start(self) -> None:
-        """Begin to load, and go on looking who should answer."""
+    async def start(self) -> None:
+        """Begin to load, and go on looking who should answer; return after the first look.
+
+        Until then a worker takes no requests: others may have their models already.
+        """
         self._thread.start()
+        await asyncio.to_thread(self._looked.wait, _FIRST_LOOK)
 
     async def close(self) -> None:
         """Stop looking, and write what waits to be logged."""
@@ -102,6 +108,7 @@ class Service:
         while not self._closed.is_set():
             for keeper in self._keepers:
                 keeper.refresh()
+            self._looked.set()
             # Workers that ask at different times do not all load a new version at once.
             self._closed.wait(self.settings.poll_seconds * random.uniform(0.8, 1.2))  # noqa: S311
 

@@ -3,7 +3,9 @@
 import json
 import os
 import shutil
+import signal
 from collections.abc import Sequence
+from typing import NoReturn
 
 from keepfit.errors import SpecError
 from keepfit.serving.environment import MODELS, ROOT, SETTINGS, SEVERAL
@@ -29,8 +31,12 @@ def serve(project: Project, names: Sequence[str], settings: ServingSpec) -> None
     # MLflow would try for minutes; whoever is live goes on serving meanwhile.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    # Whoever has imported Feast has it set.
+    os.environ.pop(SEVERAL, None)
     if settings.workers > 1:
         _share_numbers(project)
+    # uvicorn hands a signal on once all is answered: what the caller holds has to be let go then, too.
+    signal.signal(signal.SIGTERM, _leave)
     uvicorn.run(
         "keepfit.serving.app:create",
         factory=True,
@@ -42,6 +48,10 @@ def serve(project: Project, names: Sequence[str], settings: ServingSpec) -> None
         log_level="warning",
         timeout_graceful_shutdown=_DRAIN_SECONDS,
     )
+
+
+def _leave(*_: object) -> NoReturn:
+    raise SystemExit(0)
 
 
 def refuse_open(settings: ServingSpec, token: str | None) -> None:
