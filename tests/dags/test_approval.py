@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -103,7 +104,7 @@ def test_a_run_may_ask_for_more_caution_than_its_model_and_never_for_less(
 def test_a_version_the_gate_refused_is_not_asked_about(asking: Path) -> None:
     taken = registered(asking, verdict="fail")
     task = approve(taken)
-    assert task.execute({}) == task.work  # type: ignore[typeddict-item]
+    assert task.execute({}) == task.work
     assert approvals(taken) == []
 
 
@@ -115,7 +116,7 @@ def test_the_question_shows_the_gate_s_report_and_the_card_for_as_long_as_the_mo
         "airflow.providers.standard.operators.hitl.upsert_hitl_detail", lambda **given: asked.update(given)
     )
     with pytest.raises(TaskAwaitingInput) as parked:
-        approve(registered(asking)).execute({"task_instance": type("Task", (), {"id": "1"})})  # type: ignore[typeddict-item]
+        approve(registered(asking)).execute({"task_instance": SimpleNamespace(id="1")})  # type: ignore[typeddict-item]
     assert parked.value.timeout == timedelta(hours=5)
     assert asked["subject"] == "Shall version 3 of returns go live?"
     assert asked["body"] == (
@@ -129,7 +130,7 @@ def test_an_approval_is_recorded_once_with_who_and_why(asking: Path) -> None:
     taken = registered(asking)
     task = approve(taken)
     for _ in range(2):
-        assert task.execute_complete({}, event("ann", "Approve", " looks\n good ")) == task.work  # type: ignore[typeddict-item]
+        assert task.execute_complete({}, event("ann", "Approve", " looks\n good ")) == task.work
     assert approvals(taken) == [Approval("returns", "3", "run-1", "approved", "ann", "looks good", AT)]
     assert ApprovalRun(taken).refusal() is None
 
@@ -139,14 +140,14 @@ def test_a_rejection_says_who_refused_and_why(asking: Path) -> None:
     assert ApprovalRun(taken).refusal() == (
         "it awaits approval. To approve of it, run `keepfit release returns --version 3`"
     )
-    approve(taken).execute_complete({}, event("bob", "Reject", "too risky"))  # type: ignore[typeddict-item]
+    approve(taken).execute_complete({}, event("bob", "Reject", "too risky"))
     assert approvals(taken)[0].answer == "rejected"
     assert ApprovalRun(taken).refusal() == "bob rejected it: too risky"
 
 
 def test_without_an_answer_in_time_the_default_counts_and_nobody_is_named(asking: Path) -> None:
     taken = registered(asking)
-    approve(taken).execute_complete({}, event(None, "Approve", timedout=True))  # type: ignore[typeddict-item]
+    approve(taken).execute_complete({}, event(None, "Approve", timedout=True))
     (said,) = approvals(taken)
     assert (said.answer, said.who) == ("approved", "time-out")
     assert said.why == "nobody answered in time, and `approval.default` is approve"

@@ -1,5 +1,7 @@
 """A training run: training set, candidates, evaluation, gate, registry, deployment."""
 
+import time
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -92,13 +94,21 @@ class TrainingRun:
 
     def evaluate(self) -> dict[str, Any]:
         """Score all candidates and the champion on the holdout."""
+        from keepfit.steps.cost import one_row_ms, size_mb
         from keepfit.steps.evaluate import evaluate
 
         candidates = [self._candidate(index) for index in range(len(self.spec.train.candidates))]
-        evaluation, scores = evaluate(candidates, self._champion(), self._split(), self.spec)
+        split = self._split()
+        evaluation, scores = evaluate(candidates, self._champion(), split, self.spec)
         with self.folder.staged(HOLDOUT) as staged:
             scores.to_parquet(staged, index=False)
-        return self.folder.write("evaluation", evaluation.to_json())
+        best = evaluation.challenger
+        measured = replace(
+            evaluation,
+            latency_ms=one_row_ms(candidates[best], split.holdout, time.perf_counter),
+            size_mb=size_mb(self.folder.file(f"candidate_{best}")),
+        )
+        return self.folder.write("evaluation", measured.to_json())
 
     def gate(self) -> dict[str, Any]:
         """Judge the challenger."""
