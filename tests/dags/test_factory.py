@@ -35,6 +35,7 @@ def test_every_dataset_and_model_becomes_its_dags(shop: Path) -> None:
         "returns__train",
         "returns__predict",
         "returns__monitor",
+        "returns__release",
         "keepfit__apply",
         "keepfit__sweep",
     }
@@ -116,6 +117,7 @@ def test_what_is_woken_starts_unpaused_and_what_has_a_cron_as_airflow_is_set(sho
         "returns__train": None,
         "returns__predict": False,
         "returns__monitor": False,
+        "returns__release": False,
         "keepfit__apply": False,
         "keepfit__sweep": None,
     }

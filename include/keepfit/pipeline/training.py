@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from keepfit import plugins
 from keepfit.errors import ConfError, KeepfitError, RegistryError
 from keepfit.ledger import Ledger, Training
+from keepfit.pipeline.aliases import Aliases
 from keepfit.pipeline.approval import ApprovalRun
 from keepfit.pipeline.describing import HOLDOUT, describe
 from keepfit.pipeline.git import commit_of
@@ -158,7 +159,7 @@ class TrainingRun:
 
     def deploy(self) -> dict[str, Any]:
         """Make the challenger champion, if the gate, both promotions and whoever was asked allow it."""
-        from keepfit.steps.deploy import Move, deploy
+        from keepfit.steps.deploy import Move
 
         judgement, version = self._judgement(), str(self.folder.read("registered")["version"])
         if refusal := self._why_not(judgement):
@@ -174,15 +175,12 @@ class TrainingRun:
             run_id=self.snapshot.run_id,
             decision_key=self.snapshot.settings.get("decision"),
         )
-        deploy(self._registry(), self._ledger(), move, self.snapshot.locations.home / "locks")
+        self._aliases().move(move)
         return self.folder.write("deployed", {"version": version, "skipped": None})
 
     def verify(self) -> dict[str, Any]:
-        """Check that the alias, the ledger and the loaded champion agree."""
-        from keepfit.steps.deploy import verify
-
-        champion = verify(self._registry(), self._ledger(), self.spec.name)
-        return self.folder.write("verified", {"champion": champion})
+        """Check that the aliases, the ledger, the loaded champion and all servers agree."""
+        return self.folder.write("verified", {"champion": self._aliases().verify()})
 
     def fail(self, reason: str) -> None:
         """Record that the run has failed for good; a run that registered a model keeps that record."""
@@ -260,6 +258,9 @@ class TrainingRun:
         from keepfit.steps.gate import Judgement
 
         return Judgement.of_json(self.folder.read("gate"))
+
+    def _aliases(self) -> Aliases:
+        return Aliases(self.snapshot, self.spec, self.snapshot.project)
 
     def _registry(self) -> "ModelRegistry":
         from keepfit.backends.model_registry import ModelRegistry

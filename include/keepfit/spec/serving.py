@@ -35,6 +35,8 @@ class ServingSpec(Closed):
     """The models to serve; all when not given."""
     urls: tuple[Url, ...] = ()
     """Running servers that a release is verified against: each has to answer with the new version."""
+    release_seconds: Seconds = 60.0
+    """How long a release waits for them to do so before it counts as failed."""
     open_to_all: bool = False
     """Listen beyond this machine without a token, for example behind a gateway that asks for one."""
     poll_seconds: Seconds = 5.0
