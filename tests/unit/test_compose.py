@@ -42,6 +42,7 @@ OF_ONE_MACHINE = {
 }
 OF_A_CLUSTER = {
     "AIRFLOW__CORE__AUTH_MANAGER",
+    "KEEPFIT_SERVING_TOKEN",
     "AIRFLOW__CELERY__BROKER_URL",
     "AIRFLOW__CELERY__EXTRA_CELERY_CONFIG",
     "AIRFLOW__CELERY__RESULT_BACKEND",
@@ -92,13 +93,14 @@ def test_workers_preload_what_embedded_tasks_fork_from() -> None:
 
 
 def test_every_secret_is_required_and_none_has_a_default() -> None:
-    secret = re.compile(r"PASSWORD|SECRET|FERNET|ADMIN")
+    secret = re.compile(r"PASSWORD|SECRET|FERNET|ADMIN|TOKEN")
     variables = [found for text in texts(COMPOSE) for found in re.findall(r"(?<!\$)\$\{(\w+)(.*?)\}", text)]
     required = {name for name, rest in variables if rest.startswith(":?")}
     assert required == {name for name, _ in variables if secret.search(name)}
     assert {(name, rest) for name, rest in variables if name not in required} == {
         ("AIRFLOW_PORT", ":-8080"),
         ("MLFLOW_PORT", ":-5000"),
+        ("SERVING_PORT", ":-8090"),
         ("KEEPFIT_PROJECT", ":-."),
     }
     for name, rest in variables:
