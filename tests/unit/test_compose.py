@@ -121,11 +121,12 @@ def test_a_url_holds_a_password_only_from_the_environment() -> None:
     assert all(re.search(r"://\w*:\$\{\w+_PASSWORD:\?[^}]+\}@", url) for url in urls)
 
 
-def test_ports_are_published_on_loopback_only_and_only_those_of_the_uis() -> None:
+def test_ports_are_published_on_loopback_only_and_only_those_people_and_callers_use() -> None:
     published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
     assert published == {
         "airflow-apiserver": ["127.0.0.1:${AIRFLOW_PORT:-8080}:8080"],
         "mlflow": ["127.0.0.1:${MLFLOW_PORT:-5000}:5000"],
+        "serving": ["127.0.0.1:${SERVING_PORT:-8090}:8090"],
     }
 
 
