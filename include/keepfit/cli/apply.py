@@ -26,12 +26,15 @@ AllowDeletions = Annotated[
 
 def plan(root: Root = None) -> None:
     """Show what is added, changed and removed since the last apply, and what applying it would do."""
-    from keepfit.pipeline.planning import make_plan
+    from keepfit.pipeline.planning import make_plan, unfilled_features
 
     project = open_project(root)
     with open_stores(project):
-        made = make_plan(project).plan
-    typer.echo(_told(made, project))
+        planned = make_plan(project)
+        made = planned.plan
+        typer.echo(_told(made, project))
+        for line in unfilled_features(project, planned.contents):
+            typer.echo(line)
     if made.problems or made.stops:
         raise typer.Exit(1)
 
