@@ -45,6 +45,9 @@ def apply(allow_deletions: AllowDeletions = False, root: Root = None) -> None:
     A broken edit changes nothing. Views are materialised and models trained in this process. A training
     that an earlier apply asked for and that came to no verdict is done again.
     """
+    from keepfit.embedded.reparse import reparse
+    from keepfit.pipeline.applying import DAG_ID
+
     project = open_project(root)
     with open_stores(project):
         run = _run(project, allow_deletions=allow_deletions)
@@ -55,6 +58,8 @@ def apply(allow_deletions: AllowDeletions = False, root: Root = None) -> None:
             until = run.rematerialize(view)["until"]
             typer.echo(f"  {view}: {f'materialised until {until}' if until else 'nothing published yet'}")
         asked = run.decide()
+        if reparse(project.root, DAG_ID):
+            typer.echo("  Airflow reads the project again")
         for each in asked:
             why = each["skipped"]
             typer.echo(f"  {each['model']}: {f'not trained, {why}' if why else each['decision']['reason']}")
