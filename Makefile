@@ -48,7 +48,7 @@ check: $(READY) ## Format, lint, types, layers, spelling
 	$(BIN)/typos
 
 test: $(READY) ## Run every test: unit, DAG, integration, and end to end with a real Airflow
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 coverage: $(READY) ## Run every test and show which lines none has run
 	$(BIN)/pytest --cov --cov-report=term-missing:skip-covered $(ARGS)

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic import command
+from alembic.config import Config
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, NullPool, create_engine, inspect, make_url, text
@@ -68,7 +70,7 @@ def publication(window: Window | None, version: int, dataset: str = "orders") ->
     return Publication(dataset, start, end, 10, "d1", version, f"run{version}")
 
 
-def move(to: str, run: str, came_from: str | None = None, **changes: Any) -> Deployment:
+def move(to: str | None, run: str, came_from: str | None = None, **changes: Any) -> Deployment:
     return Deployment(
         **{
             "model": "churn",
@@ -82,6 +84,17 @@ def move(to: str, run: str, came_from: str | None = None, **changes: Any) -> Dep
         }
         | changes
     )
+
+
+def migrate_to(url: str, revision: str) -> None:
+    """Lay an older ledger out."""
+    config = Config()
+    config.set_main_option("script_location", "keepfit.ledger:migrations")
+    if url.startswith("sqlite"):
+        Path(str(make_url(url).database)).parent.mkdir()
+    with opened(url).begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
 
 
 def opened(url: str) -> Engine:
@@ -227,6 +240,71 @@ def test_a_run_that_repeats_its_move_changes_nothing_but_a_way_back_is_a_move(le
     ledger.record_deployment(move("2", "r2", "1"))
     ledger.record_deployment(move("1", "back", "2"))
     assert [each.to_version for each in ledger.deployments("churn")] == ["1", "2", "1"]
+
+
+def test_an_alias_that_was_taken_away_is_live_no_more_but_was(ledger: Ledger) -> None:
+    day = [START + timedelta(days=number) for number in range(3)]
+    ledger.record_deployment(move("2", "r1", alias="challenger", share=0.1, moved_at=day[0]))
+    ledger.record_deployment(move(None, "r2", "2", alias="challenger", moved_at=day[1]))
+    live = [ledger.live("churn", at=each, alias="challenger") for each in day[:2]]
+    assert [each and (each.to_version, each.share) for each in live] == [("2", 0.1), None]
+    assert ledger.live("churn", alias="challenger") is None
+    assert ledger.deployments("churn") == []
+
+
+def test_another_share_of_the_same_version_is_a_move(ledger: Ledger) -> None:
+    for share in (0.0, 0.1, 0.1):
+        ledger.record_deployment(move("2", "r1", alias="challenger", share=share))
+    assert [each.share for each in ledger.deployments("churn", "challenger")] == [0.0, 0.1]
+
+
+def test_a_mover_whose_clock_is_behind_does_not_turn_history_round(ledger: Ledger) -> None:
+    late, early = START + timedelta(days=3), START + timedelta(days=1)
+    ledger.record_deployment(move("1", "r1", moved_at=late))
+    assert ledger.record_deployment(move("2", "r2", "1", moved_at=early)).moved_at == late
+    assert ledger.live("churn", at=early) is None
+    now = ledger.live("churn", at=late)
+    assert now is not None
+    assert now.to_version == "2"
+
+
+def test_on_postgres_one_mover_of_a_model_keeps_the_others_out(postgres: str) -> None:
+    url, wait = postgres.format("postgres"), timedelta(seconds=0.1)
+    one, other = Ledger(url), Ledger(url)
+    with (
+        one.moving("churn", wait) as mine,
+        other.moving("value", wait) as of_another_model,
+        other.moving("churn", wait) as theirs,
+    ):
+        assert (mine, theirs, of_another_model) == (True, False, True)
+    with other.moving("churn", wait) as theirs:
+        assert theirs
+
+
+def test_moves_recorded_before_there_were_shares_are_kept(url: str) -> None:
+    migrate_to(url, "0003_pins")
+    older = [column.name for column in metadata.tables["deployments"].columns if column.name != "share"]
+    zone = "+00" if url.startswith("postgresql") else ""
+    row: dict[str, object] = dict.fromkeys(older) | {
+        "model": "churn",
+        "alias": "champion",
+        "position": 0,
+        "to_version": "1",
+        "who": "anna",
+        "why": "the first",
+        "run_id": "r1",
+        "moved_at": f"2013-01-01 00:00:00.000000{zone}",
+    }
+    with opened(url).begin() as connection:
+        values = ", ".join(f":{name}" for name in older)
+        connection.execute(text(f"INSERT INTO deployments ({', '.join(older)}) VALUES ({values})"), row)
+    migrate(url)
+    (kept,) = Ledger(url).deployments("churn")
+    assert (kept.to_version, kept.share, kept.moved_at) == ("1", None, START)
+    Ledger(url).record_deployment(move(None, "r2", "1"))
+    assert Ledger(url).live("churn") is None
+    with opened(url).begin() as connection, pytest.raises(DBAPIError, match="append-only"):
+        connection.execute(text("UPDATE deployments SET who = 'someone else'"))
 
 
 def test_windows_are_covered_when_publications_leave_no_gap(ledger: Ledger) -> None:

@@ -226,19 +226,20 @@ def test_registering_again_gives_the_same_version(home: Home) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("step", ["_log", "_create_version"])
+@pytest.mark.parametrize("step", ["log", "create_version"])
 def test_killed_while_registering_and_tried_again_there_is_one_version(home: Home, step: str) -> None:
-    model = f"killed{step}"
+    model = f"killed_{step}"
     script = (
         "import os, signal, sys; sys.path.insert(0, 'tests/integration')\n"
         "from pathlib import Path\n"
-        "from test_model_registry import Home, ModelRegistry\n"
+        "from keepfit.backends.model_registry import registering\n"
+        "from test_model_registry import Home\n"
         "deadly = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)\n"
-        "if sys.argv[3] == '_log':\n"
-        "    import mlflow; ModelRegistry._create_version = deadly\n"
+        "if sys.argv[3] == 'log':\n"
+        "    import mlflow; registering.create_version = deadly\n"
         "else:\n"
-        "    create = ModelRegistry._create_version\n"
-        "    ModelRegistry._create_version = lambda *a: (create(*a), deadly())\n"
+        "    create = registering.create_version\n"
+        "    registering.create_version = lambda *a: (create(*a), deadly())\n"
         "Home(Path(sys.argv[1])).register(sys.argv[2], 'train-1')\n"
     )
     killed = subprocess.run(
@@ -366,7 +367,7 @@ def test_killed_between_moving_and_recording_the_next_try_records(home: Home) ->
     home.register("half", "train-1")
     home.register("half", "train-2", seed=8)
     home.move("half", "1", None)
-    home.registry.set_champion("half", "2")
+    home.registry.move_alias("half", "champion", "2")
     with pytest.raises(
         DeploymentError, match="champion of half is version 2, but the ledger deployed version 1 last"
     ):

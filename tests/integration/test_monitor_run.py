@@ -142,7 +142,7 @@ class Shop:
         version = self.registry.register(
             "churn", folder, details, reference=reference, training_set=reference, digest="0" * 64
         )
-        self.registry.set_champion("churn", version)
+        self.registry.move_alias("churn", "champion", version)
         self.ledger.record_training(Training(run, "churn", None, as_of, version, "pass", (), {}))
         return version
 

@@ -20,9 +20,10 @@ from keepfit.backends import model_files
 from keepfit.backends.model_registry import ModelRegistry
 from keepfit.cli.app import app
 from keepfit.cli.telling import tell
-from keepfit.errors import ConfError, DeploymentError, EditError, NotReadyError, TrainingError
+from keepfit.errors import ConfError, DeploymentError, EditError, NotReadyError, RegistryError, TrainingError
 from keepfit.ledger import Decision, Ledger, Publication, migrate
 from keepfit.pipeline.applying import ApplyRun
+from keepfit.pipeline.approval import ApprovalRun
 from keepfit.pipeline.folder import RunFolder
 from keepfit.pipeline.planning import make_plan
 from keepfit.pipeline.prediction import PredictionRun
@@ -265,6 +266,41 @@ def test_the_version_knows_its_lineage(store: Store) -> None:
     assert details.metrics["log_loss"] == folder.read("evaluation")["candidates"][challenger]["log_loss"]
 
 
+def test_the_version_has_a_model_card_that_the_command_shows(store: Store, tmp_path: Path) -> None:
+    folder = store.train("train-1", reason="a <b>test</b> | of all")
+    details, root = store.registry.details("returns_soon", "1"), ["--root", str(store.shop.root)]
+    kept = store.registry.attached("returns_soon", "1", "model_card.md")
+    assert details.tags["keepfit.model_card.md_sha256"] == model_files.sha256(kept)
+    told = CliRunner().invoke(app, ["card", "returns_soon", *root])
+    assert told.output == f"{kept.read_text()}\n"
+    built, logged = folder.read("build_training_set"), f"{details.metrics['log_loss']:.4f}"
+    for line in (
+        "# returns_soon, version 1",
+        f"SHA-256 of the training set: {built['digest']}",
+        "| tier | string | 0.0% |",
+        f"| Run | {details.tags['keepfit.run_id']} |",
+        "There was no champion when this version was made.",
+    ):
+        assert line in told.output.splitlines()
+    assert f"| log_loss (objective) | {logged} | " in told.output
+    page = tmp_path / "pages" / "card.html"
+    told = CliRunner().invoke(app, ["card", "returns_soon", "1", "--html", str(page), *root])
+    assert told.output == f"Version 1 of returns_soon: {page}\n"
+    assert "<td>a &lt;b&gt;test&lt;/b&gt; | of all</td>" in page.read_text()
+    assert len(pd.read_parquet(folder.file("holdout_scores.parquet"))) == folder.read("evaluation")["rows"]
+    for arguments, complaint in (
+        (["returns_soon", "7"], "Version 7 of returns_soon cannot be read: "),
+        (["no_such_model"], "no_such_model has no champion. Name a version: `keepfit card no_such_model VER"),
+    ):
+        told = CliRunner().invoke(app, ["card", *arguments, *root])
+        assert told.exit_code == 1
+        assert complaint in told.output
+    store.registry.attach("returns_soon", "1", page.rename(page.with_name("model_card.md")))
+    assert store.registry.attached("returns_soon", "1", "model_card.md").read_bytes() == kept.read_bytes()
+    with pytest.raises(RegistryError, match=r"was registered without odd\.md\. Versions that are trained"):
+        store.registry.attached("returns_soon", "1", "odd.md")
+
+
 def test_a_retraining_on_the_same_data_is_registered_and_refused(store: Store) -> None:
     store.train("train-1")
     folder = store.train("train-2")
@@ -293,6 +329,32 @@ def test_promotion_never_registers_and_does_not_deploy(store: Store, where: str)
     assert folder.read("gate")["verdict"] == "pass"
     assert "promotion: never" in folder.read("deployed")["skipped"]
     assert store.registry.champion("returns_soon") is None
+
+
+def test_a_version_that_awaits_approval_goes_live_by_the_approver_s_name(store: Store) -> None:
+    store.shop.write("models/returns_soon.yaml", MODEL + "promotion: approval\n")
+    folder = store.train("train-1")
+    assert folder.read("deployed")["skipped"] == (
+        "it awaits approval. To approve of it, run `keepfit release returns_soon --version 1`"
+    )
+    asked = ApprovalRun(open_snapshot(folder.path))
+    question = asked.question()
+    assert question is not None
+    assert "# returns_soon, version 1" in question.body
+    asked.answer(approved=False, who="bob", why="it is Friday", at=START.to_pydatetime())
+    assert take(folder.path, "deploy")["skipped"] == "bob rejected it: it is Friday"
+    assert store.registry.champion("returns_soon") is None
+    asked.answer(
+        approved=True, who="ann", why="it is Monday", at=START.to_pydatetime() + pd.Timedelta(days=3)
+    )
+    assert take(folder.path, "deploy") == {"version": "1", "skipped": None}
+    assert store.registry.champion("returns_soon") == "1"
+    (moved,) = store.ledger.deployments("returns_soon")
+    assert moved.who == "ann"
+    assert moved.why.startswith("a test; approved by ann: it is Monday; log_loss ")
+    told = CliRunner().invoke(app, ["history", "returns_soon", "--root", str(store.shop.root)])
+    assert "approved by ann: it is Monday" in told.output
+    assert [each.answer for each in store.ledger.approvals("returns_soon")] == ["rejected", "approved"]
 
 
 @pytest.mark.slow
@@ -420,7 +482,7 @@ def test_a_champion_that_moved_since_the_evaluation_is_not_overwritten(store: St
         take(snapshot.folder.path, step)
     snapshot.folder.write("gate", snapshot.folder.read("gate") | {"verdict": "pass"})
     take(snapshot.folder.path, "register")
-    store.registry.set_champion("returns_soon", "2")
+    store.registry.move_alias("returns_soon", "champion", "2")
     with pytest.raises(
         DeploymentError, match="is version 2, not version 1 as it was when version 3 was chosen"
     ):

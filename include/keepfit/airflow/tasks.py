@@ -14,13 +14,14 @@ from airflow.sdk import get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from keepfit.airflow.assets import announce, dataset_asset, predictions_asset
-from keepfit.airflow.conf import Trigger
+from keepfit.airflow.conf import Trigger, triggered_by
 from keepfit.spec import Window
 
 if TYPE_CHECKING:
     from keepfit.pipeline.ingest import IngestRun
     from keepfit.pipeline.monitoring import MonitorRun
     from keepfit.pipeline.prediction import PredictionRun
+    from keepfit.pipeline.releasing import ReleaseRun
     from keepfit.pipeline.snapshot import Snapshot
     from keepfit.pipeline.training import TrainingRun
 
@@ -158,8 +159,10 @@ def gate(run: Handoff) -> Handoff:
 
 @task(multiple_outputs=False)
 def register(run: Handoff) -> Handoff:
-    """Register the challenger as a version, whatever the verdict."""
-    return _hand_on(run, _training(run).register())
+    """Register the challenger as a version with its model card, whatever the verdict."""
+    result, taken = _training(run).register(), _snapshot(run)
+    _log.info("The model card: `keepfit card %s %s`.", taken.the_model.name, result["version"])
+    return _hand_on(run, result)
 
 
 @task(multiple_outputs=False)
@@ -175,6 +178,18 @@ def deploy(run: Handoff) -> Handoff:
 def verify(run: Handoff) -> Handoff:
     """Load the champion back and check that it answers as it did in training."""
     return _hand_on(run, _training(run).verify())
+
+
+@task(multiple_outputs=False)
+def release(run: Handoff) -> Handoff:
+    """Move an alias as the run's form says, or go back, and record it."""
+    return _hand_on(run, _release(run).release(triggered_by(get_current_context())))
+
+
+@task(task_id="verify", multiple_outputs=False)
+def verify_release(run: Handoff) -> Handoff:
+    """Check that the alias, the ledger, the loaded champion and every running server agree."""
+    return _hand_on(run, _release(run).verify())
 
 
 @task(multiple_outputs=False)
@@ -249,6 +264,12 @@ def _training(run: Handoff) -> "TrainingRun":
     from keepfit.pipeline.training import TrainingRun
 
     return TrainingRun(_snapshot(run))
+
+
+def _release(run: Handoff) -> "ReleaseRun":
+    from keepfit.pipeline.releasing import ReleaseRun
+
+    return ReleaseRun(_snapshot(run))
 
 
 def _prediction(run: Handoff) -> "PredictionRun":

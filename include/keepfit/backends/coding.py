@@ -33,7 +33,7 @@ class Coding:
             str(name): "category" if name in categories else "number" for name in frame.columns
         }
         levels = {
-            name: tuple(sorted(map(_text, pd.factorize(frame[name])[1])))
+            name: tuple(sorted(map(category_text, pd.factorize(frame[name])[1])))
             for name in features
             if name in categories
         }
@@ -68,13 +68,14 @@ class Coding:
     def _category(self, values: "pd.Series[Any]") -> Matrix:
         codes, seen = pd.factorize(values)
         levels = pd.Index(self.levels[str(values.name)], dtype=object)
-        known = levels.get_indexer(pd.Index([_text(each) for each in seen], dtype=object))
+        known = levels.get_indexer(pd.Index([category_text(each) for each in seen], dtype=object))
         at: Matrix = np.append(known, -1)[codes].astype(np.float64)
         at[at < 0] = np.nan
         return at
 
 
-def _text(value: Any) -> str:
+def category_text(value: Any) -> str:
+    """Write a category the way levels are written."""
     # A whole number turns into a float as soon as a value beside it is missing.
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 

@@ -18,6 +18,11 @@ PINS = "keepfit.pins_sha256"
 _OWN = (TASK, FEATURES, FILES, REFERENCE)
 
 
+def attached_tag(name: str) -> str:
+    """Name the tag that holds the SHA-256 of a file kept beside a version."""
+    return f"keepfit.{name}_sha256"
+
+
 @dataclass(frozen=True)
 class VersionDetails:
     """A version: what it takes, how it did, and where it comes from."""

@@ -1,8 +1,9 @@
 """The ledger: insert once, read for ever. Nothing in it updates or deletes."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, fields
-from datetime import datetime
+from contextlib import AbstractContextManager
+from dataclasses import asdict, fields, replace
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from sqlalchemy import Column, ColumnElement, Table, and_, or_, select
@@ -10,11 +11,12 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from keepfit.errors import DecisionError
 from keepfit.ledger.engine import connect_to, parse_url, transaction
-from keepfit.ledger.records import Decision, Deployment, Publication, Ruling, Training
-from keepfit.ledger.tables import decisions, deployments, publications, rulings, trainings
+from keepfit.ledger.mover import only_mover
+from keepfit.ledger.records import Approval, Decision, Deployment, Publication, Ruling, Training
+from keepfit.ledger.tables import approvals, decisions, deployments, publications, rulings, trainings
 from keepfit.spec import Window
 
-Record = TypeVar("Record", Publication, Decision, Training, Deployment, Ruling)
+Record = TypeVar("Record", Publication, Decision, Training, Approval, Deployment, Ruling)
 
 
 class Ledger:
@@ -95,16 +97,30 @@ class Ledger:
         judged = {each.run_id for each in found if each.verdict != "error"}
         return [each for each in found if each.verdict != "error" or each.run_id not in judged]
 
-    def record_deployment(self, deployment: Deployment) -> None:
-        """Record that an alias moved; a run recording its own last move again changes nothing."""
+    def record_approval(self, approval: Approval) -> None:
+        """Record what was said of a version; recording it again changes nothing."""
+        self._write(approvals, approval)
+
+    def approvals(self, model: str) -> list[Approval]:
+        """List what was said of a model's versions, oldest first."""
+        return self._read(Approval, approvals, approvals.c.model == model, approvals.c.answered_at)
+
+    def record_deployment(self, deployment: Deployment) -> Deployment:
+        """Record that an alias moved; a run recording its own last move again changes nothing.
+
+        Returns:
+            What is recorded. A mover whose clock is behind is recorded at the time of the move before his:
+            the moves of an alias are in the order of their times.
+        """
         while True:
             moves = self.deployments(deployment.model, deployment.alias)
-            last = (moves[-1].to_version, moves[-1].run_id) if moves else None
-            if last == (deployment.to_version, deployment.run_id):
-                return
+            if moves and _as_moved(moves[-1]) == _as_moved(deployment):
+                return moves[-1]
+            if moves and moves[-1].moved_at > deployment.moved_at:
+                deployment = replace(deployment, moved_at=moves[-1].moved_at)
             # Losing the position to another mover means reading again, not overwriting him.
             if self._write(deployments, deployment, position=len(moves)):
-                return
+                return deployment
 
     def deployments(self, model: str, alias: str = "champion") -> list[Deployment]:
         """List the moves of a model's alias, oldest first."""
@@ -113,10 +129,19 @@ class Ledger:
         return self._read(Deployment, deployments, wanted, of.position)
 
     def live(self, model: str, at: datetime | None = None, alias: str = "champion") -> Deployment | None:
-        """Return the move that made a version live, now or at a time; None before the first."""
-        moves = self.deployments(model, alias)
-        done = [move for move in moves if at is None or move.moved_at <= at]
-        return done[-1] if done else None
+        """Return the move that made a version live, now or at a time; None while none was."""
+        moves = [move for move in self.deployments(model, alias) if at is None or move.moved_at <= at]
+        return moves[-1] if moves and moves[-1].to_version is not None else None
+
+    def moving(self, model: str, wait: timedelta) -> AbstractContextManager[bool]:
+        """Keep all others who share a PostgreSQL ledger from moving a model's aliases until the block ends.
+
+        A ledger in a file is of one machine, whose movers keep each other out by a lock of their own.
+
+        Yields:
+            Whether the others let go in time; if not, they may be at it still.
+        """
+        return only_mover(self._engine, model, wait)
 
     def rule(self, given: Iterable[Ruling]) -> None:
         """Record what becomes of rows in quarantine, all or none; a run saying it again changes nothing."""
@@ -144,3 +169,7 @@ class Ledger:
         with transaction(self._engine) as connection:
             rows = connection.execute(select(*columns).where(where).order_by(by)).mappings()
             return [record(**row) for row in rows]
+
+
+def _as_moved(move: Deployment) -> tuple[str | None, float | None, str]:
+    return move.to_version, move.share, move.run_id

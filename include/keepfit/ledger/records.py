@@ -113,17 +113,35 @@ class Training(_Record):
 
 @dataclass(frozen=True)
 class Deployment(_Record):
-    """An alias moved from one version of a model to another."""
+    """An alias moved from one version of a model to another, or answers another share than before."""
 
     model: str
     alias: str
     from_version: str | None
-    to_version: str
+    to_version: str | None
+    """None: the alias was taken away."""
     who: str
     why: str
     decision_key: str | None
     run_id: str
+    share: float | None = None
+    """The part of the requests that a challenger answers; 0: none, it is scored beside (a shadow)."""
     moved_at: datetime = field(default_factory=_now)
+
+
+@dataclass(frozen=True)
+class Approval(_Record):
+    """Someone said whether a version may go live, or nobody did in time."""
+
+    model: str
+    version: str
+    run_id: str
+    """The training run that asked."""
+    answer: Literal["approved", "rejected"]
+    who: str
+    why: str
+    """Empty where no reason was given."""
+    answered_at: datetime
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     Dialect,
+    Float,
     Index,
     Integer,
     MetaData,
@@ -107,14 +108,29 @@ deployments = Table(
     _text("alias"),
     Column("position", Integer, nullable=False),
     _text("from_version", null=True),
-    _text("to_version"),
+    _text("to_version", null=True),
     _text("who"),
     _text("why"),
     _text("decision_key", null=True),
     _text("run_id"),
+    Column("share", Float, nullable=True),
     _time("moved_at"),
     # Numbering the moves of an alias makes two movers at once see each other.
     Unique("model", "alias", "position", name="deployments_in_order"),
+)
+approvals = Table(
+    "approvals",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    _text("model"),
+    _text("version"),
+    _text("run_id"),
+    _text("answer"),
+    _text("who"),
+    _text("why"),
+    _time("answered_at"),
+    # A task that is tried again tells of the same answer; one that is cleared asks anew.
+    Unique("model", "run_id", "answered_at", name="approvals_once"),
 )
 rulings = Table(
     "rulings",

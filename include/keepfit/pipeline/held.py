@@ -36,7 +36,7 @@ def features_in_use(project: Project, model: str) -> str | None:
     """
     url = project.locations.ledger_url
     live, last = Ledger(url).live(model), FeatureLedger(url).last_edit()
-    if live is None:
+    if live is None or live.to_version is None:
         return None
     if last and (recorded := last.contents.get(f"model {model}")):
         return str(recorded["properties"]["features"])

@@ -9,6 +9,7 @@ from keepfit.spec.load import Project, check_project, load_dataset, load_model, 
 from keepfit.spec.model import ModelSpec
 from keepfit.spec.problem import Problem
 from keepfit.spec.project import Locations, ProjectSpec
+from keepfit.spec.serving import ServingSpec
 from keepfit.spec.window import Window
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Problem",
     "Project",
     "ProjectSpec",
+    "ServingSpec",
     "Window",
     "check_project",
     "load_dataset",

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from keepfit.spec.fields import Closed, Cron, Name
+from keepfit.spec.serving import ServingSpec
 
 
 class EngineSpec(Closed):
@@ -34,6 +35,7 @@ class ProjectSpec(Closed):
     """How often all features are checked: their age, and a sample of what is served online."""
     slots: Annotated[int, Field(ge=1, le=512)] = 4
     """How many tasks the embedded Airflow runs at once."""
+    serving: ServingSpec = Field(default_factory=ServingSpec)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ with warnings.catch_warnings():
 from keepfit.backends.feature_store.contents import online_store_of
 from keepfit.backends.feature_store.definitions import RestoredStore, definitions_digest
 from keepfit.backends.feature_store.description import FeatureField, ReadColumn, ServiceDescription
+from keepfit.backends.feature_store.online_answer import OnlineRows
+from keepfit.backends.feature_store.online_reader import OnlineReader
 from keepfit.backends.feature_store.published import published
 from keepfit.backends.feature_store.store import FeatureStore
 from keepfit.backends.feature_store.texts import kept_definitions, read_definitions
@@ -21,6 +23,8 @@ from keepfit.backends.feature_store.view import RegisteredView
 __all__ = [
     "FeatureField",
     "FeatureStore",
+    "OnlineReader",
+    "OnlineRows",
     "ReadColumn",
     "RegisteredView",
     "RestoredStore",

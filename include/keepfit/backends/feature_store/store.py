@@ -19,7 +19,7 @@ from keepfit.backends.feature_store.contents import contents_of
 from keepfit.backends.feature_store.description import ServiceDescription, describe, find_service
 from keepfit.backends.feature_store.lake_source import pinned, table_of
 from keepfit.backends.feature_store.materialize import materialize, newest_of
-from keepfit.backends.feature_store.quiet import quiet
+from keepfit.backends.feature_store.online_reader import OnlineReader
 from keepfit.backends.feature_store.reach import (
     is_sqlite,
     reach_online_store,
@@ -231,13 +231,19 @@ class FeatureStore:
                 "applied: see `keepfit plan`, then `keepfit apply`."
             ) from None
 
+    def online_reader(self, features: str | Sequence[str]) -> OnlineReader:
+        """Return a reader of the online store, for a service or for features as `view:feature`.
+
+        Raises:
+            FeatureStoreError: There is no such service, or it cannot be read by row.
+        """
+        self._feast.refresh_registry()
+        return OnlineReader(self._feast, features)
+
     def online(self, service: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Return the features of each row as the online store has them now."""
-        asked = find_service(self._feast, service)
-        with quiet():
-            found = self._feast.get_online_features(asked, entity_rows=rows).to_dict()
-        names = self.service(service).feature_names
-        return [{name: found[name][index] for name in names} for index in range(len(rows))]
+        with self.online_reader(service) as reader:
+            return reader.read(rows).rows()
 
     @cached_property
     def _feast(self) -> Feast:

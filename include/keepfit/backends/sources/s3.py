@@ -1,4 +1,4 @@
-"""Files on S3, read through fsspec, since DuckDB's own extension for it would have to be downloaded."""
+"""Files on S3, through fsspec, since DuckDB's own extension for it would have to be downloaded."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ def s3_files(path: str, storage: Mapping[str, Any]) -> S3:
     Raises:
         SourceError: The `aws` extra is missing, or S3 does not answer or refuses.
     """
-    system = _file_system(dict(storage))
+    system = s3_system(storage)
     try:
         return S3(system, sorted(f"s3://{found}" for found in system.glob(path)))
     except Exception as error:
@@ -37,14 +37,20 @@ def s3_files(path: str, storage: Mapping[str, Any]) -> S3:
         ) from error
 
 
-def _file_system(storage: dict[str, Any]) -> Any:
+def s3_system(storage: Mapping[str, Any]) -> Any:
+    """Return the file system that reads and writes `s3://` paths.
+
+    Raises:
+        SourceError: The `aws` extra is missing.
+    """
     try:
         from s3fs import S3FileSystem
     except ImportError:
         raise SourceError(
-            "Reading s3:// paths needs the package s3fs. Install it with: pip install 'keepfit[aws]'"
+            "Using s3:// paths needs the package s3fs. Install it with: pip install 'keepfit[aws]'"
         ) from None
-    region = storage.pop("region", None)
+    options = dict(storage)
+    region = options.pop("region", None)
     client = {"client_kwargs": {"region_name": region}} if region else {}
     # Instances and listings are cached for the life of a process, which would hide new files and credentials.
-    return S3FileSystem(**storage, **client, skip_instance_cache=True, use_listings_cache=False)
+    return S3FileSystem(**options, **client, skip_instance_cache=True, use_listings_cache=False)

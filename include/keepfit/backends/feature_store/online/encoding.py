@@ -29,6 +29,11 @@ _TEXT = {Bytes: 0x0A, String: 0x12}
 _EMPTY = pa.scalar(b"", pa.binary())
 
 
+def tag_of(declared: FeastType) -> int:
+    """Return the first byte of a stored number, flag, moment, text or bytes."""
+    return (_FIXED | _VARINT | _TEXT)[declared]
+
+
 def encode(values: pa.Array, declared: FeastType) -> pa.Array:
     """Serialise a column as its declared type; a null, or what is not a number, is an empty message."""
     if declared in _FIXED:

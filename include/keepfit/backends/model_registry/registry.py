@@ -1,0 +1,154 @@
+"""The registry as keepfit uses it."""
+
+from pathlib import Path
+
+from keepfit.backends.model_registry import attaching, fetching, registering
+from keepfit.backends.model_registry.aliases import CHAMPION, Alias, read_alias, write_alias
+from keepfit.backends.model_registry.loaded import LoadedModel
+from keepfit.backends.model_registry.place import Place, make_database
+from keepfit.backends.model_registry.quiet import told
+from keepfit.backends.version import PINS, VersionDetails, attached_tag
+from keepfit.errors import RegistryError
+from keepfit.spec.database_url import store_problem
+
+
+class ModelRegistry:
+    """An MLflow registry, in a database or behind a server."""
+
+    def __init__(self, tracking_uri: str, artifacts: Path) -> None:
+        """Refer to a registry; nothing is opened yet.
+
+        Args:
+            tracking_uri: A database's URL, or a server's.
+            artifacts: Where files lie if the registry is a database, and where those of a server are kept.
+
+        Raises:
+            RegistryError: The URL is none of the two.
+        """
+        if problem := store_problem(tracking_uri):
+            raise RegistryError(f"The model registry's URL, KEEPFIT_TRACKING_URI, {problem}")
+        self._place = Place(tracking_uri, artifacts.absolute())
+
+    def initialise(self) -> None:
+        """Create or upgrade the database, once, however many start at the same time."""
+        make_database(self._place)
+
+    def register(
+        self,
+        model: str,
+        folder: Path,
+        details: VersionDetails,
+        *,
+        reference: Path,
+        training_set: Path,
+        digest: str,
+        pins: Path | None = None,
+    ) -> str:
+        """Make a version of a model's folder and return its number; a run asking again gets the same version.
+
+        Args:
+            model: The model's name.
+            folder: The model's files, as `details.files` has them.
+            details: What to record; its tags name the run.
+            reference: The sample of training rows, as Parquet.
+            training_set: What it was trained on, as Parquet.
+            digest: The training set's SHA-256.
+            pins: The record from which the training set can be built again.
+        """
+        files = registering.Files(folder, reference, training_set, digest, pins)
+        return registering.register(self._place, model, files, details)
+
+    def versions(self, model: str) -> list[str]:
+        """List a model's versions, oldest first."""
+        with told(f"The versions of {model} cannot be listed"):
+            return [str(each.version) for each in registering.versions(self._place, model)]
+
+    def details(self, model: str, version: str) -> VersionDetails:
+        """Return what was recorded of a version.
+
+        Raises:
+            RegistryError: There is no such version, or keepfit did not register it.
+        """
+        with told(f"Version {version} of {model} cannot be read"):
+            client = self._place.client()
+            found = client.get_model_version(model, version)
+            run = client.get_run(found.run_id)
+        try:
+            return VersionDetails.of(found.tags, run.data.metrics, run.data.params)
+        except KeyError as missing:
+            raise RegistryError(
+                f"Version {version} of {model} has no tag {missing}: keepfit did not register it. "
+                "Train the model with keepfit, or choose another version."
+            ) from None
+
+    def alias(self, model: str, name: Alias) -> str | None:
+        """Return the version that an alias points at; None where it points at none."""
+        return read_alias(self._place, model, name)
+
+    def move_alias(self, model: str, name: Alias, version: str | None) -> None:
+        """Point an alias at a version, or take it away. Only `steps.deploy` calls this."""
+        write_alias(self._place, model, name, version)
+
+    def champion(self, model: str) -> str | None:
+        """Return the version that is live; None before the first."""
+        return self.alias(model, CHAMPION)
+
+    def load(self, model: str, version: str) -> LoadedModel:
+        """Read a version's model, if its files are those recorded when it was registered.
+
+        Raises:
+            RegistryError: There is no such version.
+            UntrustedModelError: Its files have been changed.
+        """
+        return fetching.load(self._place, model, version, dict(self.details(model, version).files))
+
+    def copy_files(self, model: str, version: str, folder: Path) -> None:
+        """Copy a version's model files into a new folder, as they are: who reads them verifies them."""
+        fetching.copy(self._place, model, version, folder)
+
+    def reference(self, model: str, version: str) -> Path:
+        """Return a version's sample of training rows: its features, `score` and `label`, as Parquet.
+
+        Raises:
+            UntrustedModelError: The file has been changed.
+        """
+        digest = self.details(model, version).reference_sha256
+        return fetching.kept_file(
+            self._place, model, version, registering.REFERENCE_FILE, what="reference sample", digest=digest
+        )
+
+    def pins(self, model: str, version: str) -> Path:
+        """Return the record from which a version's training set can be built again.
+
+        Raises:
+            RegistryError: None was kept with this version.
+            UntrustedModelError: The record has been changed.
+        """
+        digest = self.details(model, version).tags.get(PINS)
+        if digest is None:
+            raise RegistryError(
+                f"Version {version} of {model} was registered without a record of what it was trained on, "
+                "so it cannot be rebuilt. Versions that are trained from now on have one."
+            )
+        return fetching.kept_file(
+            self._place, model, version, registering.PINS_FILE, what="record of inputs", digest=digest
+        )
+
+    def attach(self, model: str, version: str, *files: Path) -> None:
+        """Keep files beside a version, under their names; one that is kept already stays as it is."""
+        attaching.attach(self._place, model, version, *files)
+
+    def attached(self, model: str, version: str, name: str) -> Path:
+        """Return a file that was attached to a version.
+
+        Raises:
+            RegistryError: There is none of that name.
+            UntrustedModelError: The file has been changed.
+        """
+        digest = self.details(model, version).tags.get(attached_tag(name))
+        if digest is None:
+            raise RegistryError(
+                f"Version {version} of {model} was registered without {name}. "
+                "Versions that are trained from now on have one."
+            )
+        return fetching.kept_file(self._place, model, version, name, what=name, digest=digest)
