@@ -57,6 +57,10 @@ class DeploymentError(KeepfitError):
     """An alias was not moved, or not to where it should be."""
 
 
+class NotServedError(DeploymentError):
+    """An alias was moved and recorded, and a prediction server does not follow it."""
+
+
 class LedgerError(KeepfitError):
     """The ledger's database is missing, does not answer, or does not take a record."""
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 from airflow.models.dagrun import DagRun
 
-from keepfit.ledger import Deployment, Ledger, Publication, migrate
+from keepfit.embedded.prepare import prepare
+from keepfit.ledger import Deployment, Ledger, Publication
 from keepfit.spec import Window, load_project
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ DAY = Window.parse("2024-01-01", "2024-01-02")
 def live(shop: Path, write_project: "WriteProject") -> Path:
     write_project({"features.py": FEATURES, "feature_store.yaml": STORE})
     url = load_project(shop).locations.ledger_url
-    migrate(url)
+    prepare(load_project(shop))
     ledger = Ledger(url)
     ledger.record_publication(Publication("orders", DAY.start, DAY.end, 1, "d", 0, "r"))
     ledger.record_deployment(Deployment("returns", "champion", None, "1", "test", "first", None, "first"))
@@ -82,5 +83,10 @@ def test_an_edit_is_applied_and_starts_a_training_and_a_deletion_needs_leave(
 def test_the_sweep_looks_at_every_view_and_says_what_is_not_fit(live: Path, run_dag: "RunDag") -> None:
     run_dag(live, "keepfit__apply")
     swept = run_dag(live, "keepfit__sweep")
-    assert swept.tasks == {"check_features": "success"}
+    assert swept.tasks == {"check_features": "success", "check_aliases": "failed"}
+    assert (
+        "The champion of returns is none, but the ledger deployed version 1 last: somebody moved the alias "
+        "past keepfit. Keep it so with `keepfit release returns --withdraw --as champion`, or put it back "
+        "with `keepfit release returns --version 1`."
+    ) in swept.log
     assert "order_facts has no values known by" in swept.log

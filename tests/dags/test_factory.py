@@ -35,6 +35,7 @@ def test_every_dataset_and_model_becomes_its_dags(shop: Path) -> None:
         "returns__train",
         "returns__predict",
         "returns__monitor",
+        "returns__release",
         "keepfit__apply",
         "keepfit__sweep",
     }
@@ -66,7 +67,15 @@ def test_a_computed_dataset_follows_its_first_input_and_has_nothing_to_materiali
 def test_a_training_goes_from_a_training_set_to_a_verified_champion(shop: Path) -> None:
     dag = project_dags(shop)["returns__train"]
     assert edges(dag) == chain(
-        "snapshot", "build_training_set", "train", "evaluate", "gate", "register", "deploy", "verify"
+        "snapshot",
+        "build_training_set",
+        "train",
+        "evaluate",
+        "gate",
+        "register",
+        "approve",
+        "deploy",
+        "verify",
     )
     assert dag.get_task("train").is_mapped
     assert outlets(dag) == {"deploy": ["x-keepfit://models/returns/champion"]}
@@ -108,6 +117,7 @@ def test_what_is_woken_starts_unpaused_and_what_has_a_cron_as_airflow_is_set(sho
         "returns__train": None,
         "returns__predict": False,
         "returns__monitor": False,
+        "returns__release": False,
         "keepfit__apply": False,
         "keepfit__sweep": None,
     }

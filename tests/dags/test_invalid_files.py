@@ -14,6 +14,7 @@ GOOD = {
     "returns__train",
     "returns__predict",
     "returns__monitor",
+    "returns__release",
     "keepfit__apply",
     "keepfit__sweep",
 }

@@ -106,17 +106,44 @@ def test_an_unknown_key_of_the_conf_is_refused_by_name(
     assert ledger.trainings("returns") == []
 
 
-def test_a_first_training_goes_live(airflow: AirflowClient, ledger: Ledger) -> None:
+def question(airflow: AirflowClient, dag_id: str, run_id: str) -> dict[str, Any]:
+    """What a human is asked, as soon as it is asked."""
+    path = f"/dags/{dag_id}/dagRuns/{run_id}"
+    for _ in range(240):
+        if asked := airflow.get(f"{path}/hitlDetails")["hitl_details"]:
+            found: dict[str, Any] = asked[0]
+            return found
+        assert airflow.get(path)["state"] != "failed", airflow.failure(dag_id, run_id)
+        time.sleep(0.5)
+    raise AssertionError(f"{run_id} of {dag_id} asks nobody")
+
+
+def test_a_first_training_goes_live_when_it_is_approved_of_by_rest(
+    airflow: AirflowClient, up: Status, ledger: Ledger
+) -> None:
     for dag_id in ("returns__predict", "returns__monitor"):
         airflow.unpause(dag_id)
     succeed(airflow, "orders__ingest", "first", conf_of(FIRST))
     assert ledger.covers("orders", FIRST)
-    succeed(airflow, "returns__train", "first", {"as_of": FIRST.end.isoformat(), "reason": "the first"})
+    conf = {"as_of": FIRST.end.isoformat(), "reason": "the first", "promotion": "approval"}
+    airflow.trigger("returns__train", "first", conf)
+    asked = question(airflow, "returns__train", "first")
+    assert asked["subject"] == "Shall version 1 of returns go live?"
+    assert "is better than the baseline's" in asked["body"]
+    assert "# returns, version 1" in asked["body"]
+    assert ledger.live("returns") is None
+    path = "/dags/returns__train/dagRuns/first/taskInstances/approve/-1/hitlDetails"
+    said = {"chosen_options": ["Approve"], "params_input": {"why": "looks good"}}
+    answer = airflow.call("PATCH", path, json=said)
+    assert answer.status_code == 200, answer.text
+    assert airflow.wait("returns__train", "first") == "success", airflow.failure("returns__train", "first")
     (training,) = ledger.trainings("returns")
     assert training.verdict == "pass"
     live = ledger.live("returns")
     assert live is not None
     assert (live.from_version, live.to_version) == (None, training.version)
+    assert live.who == up.user
+    assert live.why.startswith(f"the first; approved by {up.user}: looks good; ")
 
 
 def test_decay_is_noticed_and_retrains_exactly_once(airflow: AirflowClient, ledger: Ledger) -> None:

@@ -19,6 +19,7 @@ DAGS = {
     "orders__ingest",
     "returns__monitor",
     "returns__predict",
+    "returns__release",
     "returns__train",
 }
 LIST_DAGS = """

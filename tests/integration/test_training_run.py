@@ -22,6 +22,7 @@ from keepfit.cli.app import app
 from keepfit.errors import ConfError, DeploymentError, EditError, NotReadyError, RegistryError, TrainingError
 from keepfit.ledger import Decision, Ledger, Publication, migrate
 from keepfit.pipeline.applying import ApplyRun
+from keepfit.pipeline.approval import ApprovalRun
 from keepfit.pipeline.folder import RunFolder
 from keepfit.pipeline.planning import make_plan
 from keepfit.pipeline.prediction import PredictionRun
@@ -308,6 +309,32 @@ def test_promotion_never_registers_and_does_not_deploy(store: Store, where: str)
     assert folder.read("gate")["verdict"] == "pass"
     assert "promotion: never" in folder.read("deployed")["skipped"]
     assert store.registry.champion("returns_soon") is None
+
+
+def test_a_version_that_awaits_approval_goes_live_by_the_approver_s_name(store: Store) -> None:
+    store.shop.write("models/returns_soon.yaml", MODEL + "promotion: approval\n")
+    folder = store.train("train-1")
+    assert folder.read("deployed")["skipped"] == (
+        "it awaits approval. To approve of it, run `keepfit release returns_soon --version 1`"
+    )
+    asked = ApprovalRun(open_snapshot(folder.path))
+    question = asked.question()
+    assert question is not None
+    assert "# returns_soon, version 1" in question.body
+    asked.answer(approved=False, who="bob", why="it is Friday", at=START.to_pydatetime())
+    assert take(folder.path, "deploy")["skipped"] == "bob rejected it: it is Friday"
+    assert store.registry.champion("returns_soon") is None
+    asked.answer(
+        approved=True, who="ann", why="it is Monday", at=START.to_pydatetime() + pd.Timedelta(days=3)
+    )
+    assert take(folder.path, "deploy") == {"version": "1", "skipped": None}
+    assert store.registry.champion("returns_soon") == "1"
+    (moved,) = store.ledger.deployments("returns_soon")
+    assert moved.who == "ann"
+    assert moved.why.startswith("a test; approved by ann: it is Monday; log_loss ")
+    told = CliRunner().invoke(app, ["history", "returns_soon", "--root", str(store.shop.root)])
+    assert "approved by ann: it is Monday" in told.output
+    assert [each.answer for each in store.ledger.approvals("returns_soon")] == ["rejected", "approved"]
 
 
 @pytest.mark.slow

@@ -59,6 +59,9 @@ def test_the_command_is_installed_and_lists_what_it_can_do() -> None:
         "run",
         "decisions",
         "history",
+        "live",
+        "release",
+        "rollback",
         "up",
         "status",
         "down",
@@ -417,11 +420,14 @@ def test_decisions_and_history_give_reasons(lived: Path) -> None:
     ledger = Ledger(load_project(lived).locations.ledger_url)
     as_of = Window.parse("2024-04-01", "2024-04-08").end
     ledger.record_training(Training("t2", "returns", None, as_of, "2", "undecided", ("within chance",), {}))
-    head, move, _, trained, end = keepfit("history", "returns", "--root", lived).stdout.splitlines()
+    head, move, astray, _, trained, end = keepfit("history", "returns", "--root", lived).stdout.splitlines()
     assert trained.split() == ["TRAINED", "AS", "OF", "VERSION", "VERDICT", "RUN", "REASONS"]
     assert end.split() == ["2024-04-08", "00:00", "2", "undecided", "t2", "within", "chance"]
-    assert head.split() == ["SINCE", "FROM", "TO", "WHO", "WHY"]
-    assert move.split()[2:] == ["-", "1", "returns__train", "the", "first"]
+    assert head.split() == ["SINCE", "ROLE", "FROM", "TO", "SHARE", "WHO", "WHY"]
+    assert move.split()[2:] == ["champion", "-", "1", "-", "returns__train", "the", "first"]
+    assert astray.startswith(
+        "WARNING The champion of returns is none, but the ledger deployed version 1 last"
+    )
     assert (
         "No model is named 'return'. Did you mean 'returns'?"
         in keepfit("decisions", "return", "--root", lived).stderr
@@ -602,6 +608,11 @@ def test_the_training_of_an_apply_that_was_killed_is_done_by_the_next(shop: Path
     ):
         done = keepfit("run", *arguments, "--root", shop)
         assert done.exit_code == 0, done.output
+    edit(shop, "models/returns.yaml", "features: orders ", "features: sales ")
+    planned = keepfit("plan", "--root", shop).output
+    # No edit was ever applied: the features are those that the live version was trained on.
+    assert "~ model returns: features orders -> sales\n" in planned
+    edit(shop, "models/returns.yaml", "features: sales ", "features: orders ")
     edit(shop, "features.py", "ttl=timedelta(", "ttl=2 * timedelta(")
     command = [sys.executable, "-u", "-m", "keepfit", "apply", "--root", str(shop)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as killed:

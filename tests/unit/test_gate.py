@@ -12,10 +12,11 @@ import pytest
 from keepfit.errors import FeatureStoreError, TrainingError
 from keepfit.plugins import TrainingTask
 from keepfit.spec import ModelSpec
+from keepfit.spec.gate import GateSpec
 from keepfit.steps.compare import compare
+from keepfit.steps.draws import draw
 from keepfit.steps.evaluate import Champion, Evaluation, evaluate
 from keepfit.steps.gate import Judgement, gate
-from keepfit.steps.metrics import find_metric
 from keepfit.steps.split import Split, split_by_time
 from keepfit.steps.train import refuse_unusable, train
 from keepfit.testing import classes, values
@@ -88,7 +89,8 @@ def test_a_better_challenger_passes() -> None:
         f"log_loss {found.metrics['log_loss']:.4f} is better than "
         f"the champion's {found.champion['log_loss']:.4f} "
         f"(difference {judgement.comparison.difference:+.4f}, 90 % interval "
-        f"[{judgement.comparison.low:+.4f}, {judgement.comparison.high:+.4f}])",
+        f"[{judgement.comparison.low:+.4f}, {judgement.comparison.high:+.4f}]) "
+        "by the 0.00091 asked for (3 % of the champion's lead over the baseline)",
     )
 
 
@@ -120,12 +122,13 @@ def test_a_gain_smaller_than_asked_for_does_not_pass() -> None:
     assert judgement.reasons[0].endswith("by the 0.3 asked for")
 
 
-def test_a_missed_floor_is_named_before_any_comparison() -> None:
+def test_a_missed_floor_fails_whatever_the_comparison_says() -> None:
     found, judgement = judged(
         2.0, 3.0, model(metrics=["brier", "roc_auc"], gate={"floors": {"roc_auc": 0.99, "brier": 0.01}})
     )
     assert judgement.verdict == "fail"
-    assert judgement.comparison is None
+    assert judgement.comparison is not None
+    assert judgement.comparison.high < 0
     assert judgement.reasons == (
         f"roc_auc {found.metrics['roc_auc']:.4f} is below its floor 0.9900",
         f"brier {found.metrics['brier']:.4f} is above its limit 0.0100",
@@ -175,10 +178,10 @@ def test_whole_days_make_the_interval_wider_than_rows_would() -> None:
     luck = np.repeat(chance.normal(0, 1, 20), 24)
     label = np.zeros(len(times))
     scores = {"event_time": times, "label": label, "challenger": luck, "champion": np.zeros(len(times))}
-    options = {"resamples": 300, "confidence": 0.9, "seed": 1}
-    by_day = compare(pd.DataFrame(scores), find_metric("mae"), **options)  # type: ignore[arg-type]
+    draws = draw(pd.Series(times), GateSpec(resamples=300), 1)
+    by_day = compare(pd.DataFrame(scores), "mae", draws, 0.9)
     mixed = pd.DataFrame(scores | {"challenger": chance.permutation(luck)})
-    by_chance = compare(mixed, find_metric("mae"), **options)  # type: ignore[arg-type]
+    by_chance = compare(mixed, "mae", draws, 0.9)
     assert by_day.high - by_day.low > 3 * (by_chance.high - by_chance.low)
 
 
@@ -195,7 +198,7 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
         frame = pd.DataFrame(
             {"event_time": times, "label": 0.0, "challenger": 10 + effect, "champion": np.full(300, 10.0)}
         )
-        found = compare(frame, find_metric("mae"), resamples=200, confidence=0.9, seed=seed)
+        found = compare(frame, "mae", draw(frame["event_time"], GateSpec(resamples=200), seed), 0.9)
         covered += found.low <= 0.5 <= found.high
     assert 0.78 <= covered / 60 <= 1.0
 

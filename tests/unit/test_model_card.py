@@ -6,8 +6,6 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +14,7 @@ from keepfit.backends.page import render
 from keepfit.spec import ModelSpec
 from keepfit.steps.evaluate import Evaluation
 from keepfit.steps.gate import Judgement
-from keepfit.steps.intervals import intervals
+from keepfit.steps.intervals import SliceEvaluation
 from keepfit.steps.model_card import CardFacts, write_card
 from keepfit.steps.register import Lineage
 from keepfit.steps.training_set import TrainingSet
@@ -62,6 +60,8 @@ def facts(**changes: Any) -> CardFacts:
             "rows": 300,
             "start": "2024-03-01T00:00:00+00:00",
             "end": "2024-03-14T00:00:00+00:00",
+            "intervals": {"roc_auc": (0.7, 0.8)},
+            "latency_ms": 0.25,
         }
     )
     built = TrainingSet(
@@ -103,7 +103,6 @@ def facts(**changes: Any) -> CardFacts:
         judgement=Judgement("pass", ("roc_auc 0.7500 is better than the baseline's",)),
         params={"num_leaves": 7},
         missing={"amount": 0.125, "city": 0.0},
-        intervals={"roc_auc": (0.7, 0.8)},
     )
     return replace(made, **changes)
 
@@ -114,6 +113,7 @@ def test_a_card_says_what_the_version_is_and_how_it_did() -> None:
         "> **Gate: pass.** roc_auc 0.7500 is better than the baseline's",
         "| Predicts | returned of orders, known 3d after the row |",
         "| Parameters | num_leaves=7 |",
+        "| Time for one row, size | 0.25 ms |",
         "| Training | 2024-01-01T00:00:00+00:00 | 2024-02-28T00:00:00+00:00 | 900 |",
         "| amount | float64 | 12.5% |",
         "| roc_auc (objective) | 0.7500 | 0.7000 to 0.8000 |  | 0.5000 |",
@@ -124,8 +124,8 @@ def test_a_card_says_what_the_version_is_and_how_it_did() -> None:
 
 
 def test_a_card_says_what_was_not_measured() -> None:
-    card = write_card(facts(intervals={}, left_out=("age",))).markdown
-    assert "There are no intervals: the holdout has rows of fewer than 5 days." in card
+    card = write_card(facts(evaluation=replace(facts().evaluation, intervals={}), left_out=("age",))).markdown
+    assert "There are no intervals: the holdout has rows of too few days." in card
     assert (
         "- Whether its probabilities are right is not measured (calibration_error, brier, log_loss would)."
         in card
@@ -181,20 +181,15 @@ def test_any_text_comes_back_as_it_was(text: str, tmp_path_factory: pytest.TempP
     assert "".join("".join(page.texts).split()) == f"{shown}ab{shown}{shown}".replace(" ", "")
 
 
-def test_intervals_hold_the_metric_and_widen_with_confidence() -> None:
-    chance = np.random.default_rng(1)
-    label = (chance.random(2000) < 0.4).astype(float)
-    rows = pd.DataFrame(
-        {
-            "event_time": pd.date_range(START, periods=2000, freq="20min"),
-            "label": label,
-            "challenger": np.clip(0.4 + 0.2 * (label - 0.4) + chance.normal(0, 0.2, 2000), 0.01, 0.99),
-        }
+def test_slices_are_told_with_the_champion_and_what_was_too_small() -> None:
+    north = SliceEvaluation(
+        "city", "Ulm|Bern", 700, {"roc_auc": 0.7}, {"roc_auc": (0.6, 0.8)}, {"roc_auc": 0.65}
     )
-    narrow, wide = (
-        intervals(rows, ("roc_auc", "log_loss"), confidence=confidence, seed=3) for confidence in (0.5, 0.9)
-    )
-    assert narrow == intervals(rows, ("roc_auc", "log_loss"), confidence=0.5, seed=3)
-    for name, (low, high) in wide.items():
-        assert low < narrow[name][0] < narrow[name][1] < high
-    assert intervals(rows.head(200), ("roc_auc",), confidence=0.9, seed=3) == {}
+    south = SliceEvaluation("city", "Graz", 7, {}, {}, None, "7 rows, 500 needed")
+    card = write_card(facts(evaluation=replace(facts().evaluation, slices=(north, south))))
+    lines = card.markdown.splitlines()
+    assert "| city: Ulm\\|Bern | 700 | 0.7000 (0.6000 to 0.8000) champion 0.6500 |" in lines
+    assert "| city: Graz | 7 |  |" in lines
+    assert "- The slice city: Graz is not judged: 7 rows, 500 needed." in lines
+    assert "<td>city: Ulm|Bern</td>" in card.html
+    assert "not measured by slice" not in card.markdown

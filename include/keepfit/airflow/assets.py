@@ -31,7 +31,7 @@ def predictions_asset(model: str) -> Asset:
 
 
 def champion_asset(model: str) -> Asset:
-    """Name the moves of a model's champion."""
+    """Name the moves of a model's champion, and of its challenger where someone releases one."""
     return Asset(name=f"{model}__champion", uri=f"x-keepfit://models/{model}/champion", group=_GROUP)
 
 

@@ -101,6 +101,11 @@ def run_id_of(context: Mapping[str, Any]) -> str:
     return f"{context['run_id']}~{cleared}" if cleared else str(context["run_id"])
 
 
+def triggered_by(context: Mapping[str, Any]) -> str:
+    """Name who triggered a run; Airflow itself where it does not tell."""
+    return str(getattr(context["dag_run"], "triggering_user_name", None) or "airflow")
+
+
 def refuse_unknown(dag_id: str, conf: Iterable[str], taken: tuple[str, ...]) -> None:
     """Refuse a `conf` with a key that a DAG does not take."""
     wrong = [key for key in conf if key not in taken]

@@ -79,6 +79,19 @@ def check_features(root: str) -> Handoff:
     return {"unfit_features": unfit}
 
 
+@task(multiple_outputs=False)
+def check_aliases(root: str) -> None:
+    """Fail where an alias is not where the ledger says, or a running server answers with something else."""
+    from keepfit.errors import DeploymentError
+    from keepfit.pipeline.aliases import find_strays, find_unfollowed
+    from keepfit.spec import load_project
+
+    Trigger.of(get_current_context())
+    project = load_project(Path(root))
+    if found := [*find_strays(project, project.models), *find_unfollowed(project)]:
+        raise DeploymentError("\n".join(found))
+
+
 def _apply_run(run: Handoff) -> "ApplyRun":
     from keepfit.pipeline.applying import ApplyRun
     from keepfit.pipeline.snapshot import open_snapshot

@@ -49,11 +49,41 @@ def train_params(spec: ModelSpec) -> dict[str, Param]:
         "reason": _text("Why this training is wanted; kept with the version."),
         "promotion": Param(
             spec.promotion,
-            enum=["auto", "never", "replace"],
-            description="Whether a challenger that passes its gate becomes champion by itself. "
+            enum=["auto", "approval", "never", "replace"],
+            description="Whether a challenger that passes its gate becomes champion by itself, once somebody "
+            "approves of it, or never; the model's file may ask for more caution, which then counts. "
             "replace: even if the champion cannot be scored, since its features were taken away.",
         ),
         "decision": _text("The key of the ledger's decision that asks for it. Filled in by the monitor."),
+    }
+
+
+def release_params() -> dict[str, Param]:
+    """Ask for what a release takes."""
+    return {
+        "action": Param(
+            "release",
+            enum=["release", "rollback", "withdraw"],
+            description="Give a version a role; go back to a former champion; or take a role away.",
+        ),
+        "version": Param(
+            None,
+            type=["null", "string"],
+            pattern=r"^[1-9]\d*$",
+            description="The version. For a rollback, empty: the champion before the one there is.",
+        ),
+        "time": _moment("For a rollback: to the version that was champion then."),
+        "role": Param(
+            "champion", enum=["champion", "challenger"], description="Whose place is given or taken."
+        ),
+        "share": Param(
+            None,
+            type=["null", "number"],
+            minimum=0,
+            exclusiveMaximum=1,
+            description="The share of requests that a challenger answers. 0 or empty: it is scored beside.",
+        ),
+        "reason": _text("Why; kept with the move."),
     }
 
 

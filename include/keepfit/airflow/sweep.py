@@ -10,7 +10,11 @@ from keepfit.spec import Project
 
 _DOC = """Checks each feature view: how old it is against its promise, and on a sample of its entities whether
 the online store answers what was published. Predictions stop or are marked by what is found
-(`predict.unfit_features`); `keepfit features` shows the same."""
+(`predict.unfit_features`); `keepfit features` shows the same.
+
+Checks each model's aliases in the registry against the ledger's last moves, and what the servers of
+`serving.urls` answer with: one that was moved past keepfit, or that a server does not follow, fails the task,
+which says what settles it."""
 
 
 def sweep_dag(project: Project) -> DAG:
@@ -20,11 +24,12 @@ def sweep_dag(project: Project) -> DAG:
         "keepfit",
         "sweep",
         doc=_DOC,
-        description="Checks that features are fresh and the same online.",
+        description="Checks features, online and off, and that aliases are where they were moved.",
         schedule=CronDataIntervalTimetable(project.spec.sweep, timezone="UTC"),
         params={},
         retries=2,
         timeout=timedelta(hours=1),
     ) as dag:
         tasks.check_features(str(project.root))
+        tasks.check_aliases(str(project.root))
     return dag

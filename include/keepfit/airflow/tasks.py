@@ -14,13 +14,14 @@ from airflow.sdk import get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from keepfit.airflow.assets import announce, dataset_asset, predictions_asset
-from keepfit.airflow.conf import Trigger
+from keepfit.airflow.conf import Trigger, triggered_by
 from keepfit.spec import Window
 
 if TYPE_CHECKING:
     from keepfit.pipeline.ingest import IngestRun
     from keepfit.pipeline.monitoring import MonitorRun
     from keepfit.pipeline.prediction import PredictionRun
+    from keepfit.pipeline.releasing import ReleaseRun
     from keepfit.pipeline.snapshot import Snapshot
     from keepfit.pipeline.training import TrainingRun
 
@@ -178,6 +179,18 @@ def verify(run: Handoff) -> Handoff:
 
 
 @task(multiple_outputs=False)
+def release(run: Handoff) -> Handoff:
+    """Move an alias as the run's form says, or go back, and record it."""
+    return _hand_on(run, _release(run).release(triggered_by(get_current_context())))
+
+
+@task(task_id="verify", multiple_outputs=False)
+def verify_release(run: Handoff) -> Handoff:
+    """Check that the alias, the ledger, the loaded champion and every running server agree."""
+    return _hand_on(run, _release(run).verify())
+
+
+@task(multiple_outputs=False)
 def check_features(run: Handoff) -> Handoff:
     """Check that the features are as fresh as promised; stop, or mark what follows, by the model's spec."""
     result = _prediction(run).check_features()
@@ -249,6 +262,12 @@ def _training(run: Handoff) -> "TrainingRun":
     from keepfit.pipeline.training import TrainingRun
 
     return TrainingRun(_snapshot(run))
+
+
+def _release(run: Handoff) -> "ReleaseRun":
+    from keepfit.pipeline.releasing import ReleaseRun
+
+    return ReleaseRun(_snapshot(run))
 
 
 def _prediction(run: Handoff) -> "PredictionRun":

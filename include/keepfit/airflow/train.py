@@ -5,6 +5,7 @@ from functools import partial
 from airflow.sdk import DAG, CronTriggerTimetable
 
 from keepfit.airflow import tasks
+from keepfit.airflow.approval import approve
 from keepfit.airflow.assets import champion_asset
 from keepfit.airflow.dag import new_dag, pool
 from keepfit.airflow.docs import model_doc
@@ -32,6 +33,8 @@ def train_dag(project: Project, spec: ModelSpec) -> DAG:
         work = tasks.build_training_set(started)
         trained = tasks.train.override(pool=pool("keepfit_training")).expand(run=work)
         judged = tasks.gate(tasks.evaluate(trained))  # type: ignore[arg-type] # the list of all mapped results
-        deployed = tasks.deploy.override(outlets=[champion_asset(spec.name)])(tasks.register(judged))
+        registered = tasks.register(judged)
+        allowed = registered if spec.promotion == "never" else approve(registered)
+        deployed = tasks.deploy.override(outlets=[champion_asset(spec.name)])(allowed)
         tasks.verify(deployed)
     return dag

@@ -1,9 +1,13 @@
 """One at a time, on this machine; a lock whose holder dies is free again."""
 
 import fcntl
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
+
+_PAUSE = 0.05
 
 
 @contextmanager
@@ -13,6 +17,25 @@ def alone(path: Path) -> Iterator[None]:
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+@contextmanager
+def alone_within(path: Path, seconds: float) -> Iterator[bool]:
+    """Hold the file's lock if it is free in time; tell whether it was."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    until = time.monotonic() + seconds
+    with path.open("w") as file:
+        while not (held := _locked(file)) and time.monotonic() < until:
+            time.sleep(_PAUSE)
+        yield held
+
+
+def _locked(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 @contextmanager

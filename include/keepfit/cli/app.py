@@ -13,13 +13,16 @@ from keepfit.cli import (
     check,
     environment,
     features,
+    moves,
     new,
     propose,
     quarantine,
     rebuild,
     records,
+    release,
     run,
     schema,
+    serve,
     service,
 )
 from keepfit.errors import KeepfitError
@@ -57,8 +60,12 @@ app.command()(rebuild.rebuild)
 app.command()(quarantine.quarantine)
 app.command()(propose.propose)
 app.command()(records.decisions)
-app.command()(records.history)
 app.command()(card.card)
+app.command()(moves.history)
+app.command()(moves.live)
+app.command()(release.release)
+app.command()(release.rollback)
+app.command()(serve.serve)
 app.command()(service.up)
 app.command()(service.status)
 app.command()(service.down)

@@ -15,7 +15,7 @@ from keepfit.pipeline.snapshot import Snapshot, take_snapshot
 from keepfit.spec import Project, Window
 from keepfit.spec.window import parse_moment
 
-Verb = Literal["ingest", "quarantine", "train", "predict", "monitor"]
+Verb = Literal["ingest", "quarantine", "train", "predict", "monitor", "release"]
 
 _WAYS: Mapping[Verb, Callable[[Snapshot], ways.Done]] = {
     "ingest": ways.ingest,
@@ -23,6 +23,7 @@ _WAYS: Mapping[Verb, Callable[[Snapshot], ways.Done]] = {
     "train": ways.train,
     "predict": ways.predict,
     "monitor": ways.monitor,
+    "release": ways.release,
 }
 _DEFAULTS: Mapping[Verb, Mapping[str, Any]] = {
     "ingest": {"full_refresh": False, "recompute": False},
@@ -30,6 +31,7 @@ _DEFAULTS: Mapping[Verb, Mapping[str, Any]] = {
     "train": {"as_of": None, "reason": None, "promotion": None, "decision": None},
     "predict": {"version": None},
     "monitor": {},
+    "release": dict.fromkeys(("action", "version", "time", "role", "share", "reason", "who")),
 }
 _INDENT = " " * 6
 
@@ -70,8 +72,7 @@ class Job:
 def do(project: Project, job: Job) -> dict[str, Mapping[str, Any]]:
     """Do the steps in order, tell of each, and return their results by name."""
     snapshot = _snapshot(project, job)
-    about = job.window.key if job.window else f"as of {snapshot.settings['as_of']}"
-    typer.echo(f"{job.name}: {job.verb} {about} (run {job.run_id})")
+    typer.echo(f"{job.name}: {job.verb}{_about(job, snapshot)} (run {job.run_id})")
     results: dict[str, Mapping[str, Any]] = {}
     began = perf_counter()
     for step, result in _WAYS[job.verb](snapshot):
@@ -82,6 +83,12 @@ def do(project: Project, job: Job) -> dict[str, Mapping[str, Any]]:
             typer.secho(f"{_INDENT}{line}", fg="yellow" if line.startswith("WARNING") else None)
         began, results[step] = ended, result
     return results
+
+
+def _about(job: Job, snapshot: Snapshot) -> str:
+    if job.window:
+        return f" {job.window.key}"
+    return f" as of {snapshot.settings['as_of']}" if "as_of" in snapshot.settings else ""
 
 
 def do_all(project: Project, job: Job) -> None:

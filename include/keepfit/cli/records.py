@@ -1,10 +1,11 @@
-"""`keepfit decisions`, `history` and `list`: what the ledger knows."""
+"""`keepfit decisions` and `list`: what the ledger knows."""
 
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from keepfit.cli.project import Root, open_project, open_stores
+from keepfit.cli.strays import tell_strays
 from keepfit.cli.table import moment, table
 from keepfit.spec import DatasetSpec, ModelSpec
 
@@ -32,26 +33,6 @@ def decisions(model: Model, root: Root = None) -> None:
     typer.echo(table(("WINDOW END", "VERDICT", "TRIGGER", "TRAINING", "REASON"), rows))
 
 
-def history(model: Model, root: Root = None) -> None:
-    """Show which version of a model was champion since when, and how each training ended, and why."""
-    project = open_project(root)
-    name = project.model(model).name
-    with open_stores(project) as locations:
-        ledger = _ledger(locations.ledger_url)
-        found, trained = ledger.deployments(name), ledger.trainings(name)
-    rows = [
-        (moment(each.moved_at), each.from_version or "-", each.to_version or "-", each.who, each.why)
-        for each in found
-    ]
-    typer.echo(table(("SINCE", "FROM", "TO", "WHO", "WHY"), rows))
-    typer.echo()
-    ends = [
-        (moment(each.as_of), each.version or "-", each.verdict, each.run_id, "; ".join(each.reasons))
-        for each in trained
-    ]
-    typer.echo(table(("TRAINED AS OF", "VERSION", "VERDICT", "RUN", "REASONS"), ends))
-
-
 def overview(root: Root = None) -> None:
     """Show all datasets and models: what is published, with its gaps; what is live; what was decided last."""
     project = open_project(root)
@@ -60,6 +41,7 @@ def overview(root: Root = None) -> None:
         datasets = [_dataset(spec, ledger) for spec in project.datasets.values()]
         models = [_model(spec, ledger) for spec in project.models.values()]
         missing = [line for spec in project.datasets.values() for line in _gaps(spec, ledger)]
+        astray = tell_strays(project, tuple(project.models))
     typer.echo(table(("DATASET", "SCHEDULE", "PUBLISHED FROM", "TO", "GAPS"), datasets))
     for line in missing:
         typer.echo(line)
@@ -76,6 +58,8 @@ def overview(root: Root = None) -> None:
         "REASON",
     )
     typer.echo(table(head, models))
+    for line in astray:
+        typer.echo(line)
     for file in sorted({problem.file for problem in project.problems}):
         typer.echo(f"{file} has problems and is left out: see `keepfit check`.", err=True)
 

@@ -17,6 +17,7 @@ class Promote(StrEnum):
     """What becomes of a challenger that passes its gate."""
 
     auto = "auto"
+    approval = "approval"
     never = "never"
     give_up = "replace"
 
@@ -51,8 +52,8 @@ Reason = Annotated[str | None, typer.Option(help="Why a training is wanted; kept
 Promotion = Annotated[
     Promote | None,
     typer.Option(
-        help="Whether a challenger that passes its gate becomes champion; replace: even if the champion "
-        "cannot be scored, since its features were taken away."
+        help="Whether a challenger that passes its gate becomes champion, or waits for approval; replace: "
+        "even if the champion cannot be scored, since its features were taken away."
     ),
 ]
 Version = Annotated[str | None, typer.Option(help="Predict with this version; the champion if not given.")]

@@ -46,6 +46,22 @@ def told_deployment(result: Result, snapshot: Snapshot) -> Iterator[str]:
         yield f"version {made['version']} is registered, but not deployed: {why}"
 
 
+def told_release(result: Result, _: Snapshot) -> Iterator[str]:
+    """Say what has which role now."""
+    before = f" (before: version {result['from']})" if result["from"] else ""
+    if result["to"] is None:
+        yield f"there is no {result['role']} any more{before}"
+    else:
+        share = f" with a share of {result['share']:g}" if result["share"] is not None else ""
+        yield f"version {result['to']} is {result['role']}{share}{before}"
+
+
+def told_verification(result: Result, _: Snapshot) -> Iterator[str]:
+    """Say what was seen to agree."""
+    servers = f", and every server answers so ({result['servers']})" if result.get("servers") else ""
+    yield f"registry, ledger and model agree{servers}"
+
+
 def told_decision(result: Result, _: Snapshot) -> Iterator[str]:
     """Say the verdict on a window, with its reason."""
     called = f", called for by {result['trigger']}" if result["trigger"] != "none" else ""

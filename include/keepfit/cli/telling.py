@@ -4,7 +4,14 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from keepfit.cli.scores import told_decision, told_deployment, told_evaluation, told_gate
+from keepfit.cli.scores import (
+    told_decision,
+    told_deployment,
+    told_evaluation,
+    told_gate,
+    told_release,
+    told_verification,
+)
 from keepfit.pipeline.snapshot import Snapshot
 
 Result = Mapping[str, Any]
@@ -80,6 +87,8 @@ _WORDS: Mapping[str, Callable[[Result, Snapshot], Lines]] = {
     "evaluate": told_evaluation,
     "gate": told_gate,
     "deploy": told_deployment,
+    "release": told_release,
+    "verify": told_verification,
     "decide": told_decision,
     "join_labels": _told,
     "measure": _told,

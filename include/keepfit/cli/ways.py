@@ -86,6 +86,15 @@ def monitor(snapshot: Snapshot) -> Done:
     yield "draw_drift", run.draw_drift()
 
 
+def release(snapshot: Snapshot) -> Done:
+    """Move an alias, and see that the servers follow."""
+    from keepfit.pipeline.releasing import ReleaseRun
+
+    run = ReleaseRun(snapshot)
+    yield "release", run.release(str(snapshot.settings["who"]))
+    yield "verify", run.verify()
+
+
 def _bounds(snapshot: Snapshot) -> str:
     window = snapshot.the_window
     return f"--from {window.start:%Y-%m-%dT%H:%M:%SZ} --to {window.end:%Y-%m-%dT%H:%M:%SZ}"

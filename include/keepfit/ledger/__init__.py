@@ -9,6 +9,7 @@ from keepfit.ledger.features import Edit, FeatureCheck, FeatureLedger
 from keepfit.ledger.ledger import Ledger
 from keepfit.ledger.migration import migrate
 from keepfit.ledger.records import (
+    Approval,
     Decision,
     Deployment,
     Publication,
@@ -21,6 +22,7 @@ from keepfit.ledger.records import (
 )
 
 __all__ = [
+    "Approval",
     "Decision",
     "Deployment",
     "Edit",

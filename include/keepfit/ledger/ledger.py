@@ -12,11 +12,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 from keepfit.errors import DecisionError
 from keepfit.ledger.engine import connect_to, parse_url, transaction
 from keepfit.ledger.mover import only_mover
-from keepfit.ledger.records import Decision, Deployment, Publication, Ruling, Training
-from keepfit.ledger.tables import decisions, deployments, publications, rulings, trainings
+from keepfit.ledger.records import Approval, Decision, Deployment, Publication, Ruling, Training
+from keepfit.ledger.tables import approvals, decisions, deployments, publications, rulings, trainings
 from keepfit.spec import Window
 
-Record = TypeVar("Record", Publication, Decision, Training, Deployment, Ruling)
+Record = TypeVar("Record", Publication, Decision, Training, Approval, Deployment, Ruling)
 
 
 class Ledger:
@@ -96,6 +96,14 @@ class Ledger:
         found = self._read(Training, trainings, of.model == model, of.recorded_at)
         judged = {each.run_id for each in found if each.verdict != "error"}
         return [each for each in found if each.verdict != "error" or each.run_id not in judged]
+
+    def record_approval(self, approval: Approval) -> None:
+        """Record what was said of a version; recording it again changes nothing."""
+        self._write(approvals, approval)
+
+    def approvals(self, model: str) -> list[Approval]:
+        """List what was said of a model's versions, oldest first."""
+        return self._read(Approval, approvals, approvals.c.model == model, approvals.c.answered_at)
 
     def record_deployment(self, deployment: Deployment) -> Deployment:
         """Record that an alias moved; a run recording its own last move again changes nothing.

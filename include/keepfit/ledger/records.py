@@ -130,6 +130,21 @@ class Deployment(_Record):
 
 
 @dataclass(frozen=True)
+class Approval(_Record):
+    """Someone said whether a version may go live, or nobody did in time."""
+
+    model: str
+    version: str
+    run_id: str
+    """The training run that asked."""
+    answer: Literal["approved", "rejected"]
+    who: str
+    why: str
+    """Empty where no reason was given."""
+    answered_at: datetime
+
+
+@dataclass(frozen=True)
 class Ruling(_Record):
     """Someone said what becomes of a row in quarantine."""
 

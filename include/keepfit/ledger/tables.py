@@ -118,6 +118,20 @@ deployments = Table(
     # Numbering the moves of an alias makes two movers at once see each other.
     Unique("model", "alias", "position", name="deployments_in_order"),
 )
+approvals = Table(
+    "approvals",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    _text("model"),
+    _text("version"),
+    _text("run_id"),
+    _text("answer"),
+    _text("who"),
+    _text("why"),
+    _time("answered_at"),
+    # A task that is tried again tells of the same answer; one that is cleared asks anew.
+    Unique("model", "run_id", "answered_at", name="approvals_once"),
+)
 rulings = Table(
     "rulings",
     metadata,

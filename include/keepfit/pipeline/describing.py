@@ -33,7 +33,6 @@ def describe(
 
     from keepfit.steps.evaluate import CHALLENGER, Evaluation
     from keepfit.steps.gate import Judgement
-    from keepfit.steps.intervals import intervals
     from keepfit.steps.model_card import CardFacts, missing_shares, write_card
     from keepfit.steps.training_set import TrainingSet
 
@@ -50,12 +49,6 @@ def describe(
             judgement=Judgement.of_json(folder.read("gate")),
             params=trained["params"],
             missing=missing_shares(pd.read_parquet(folder.file(built.path.name)), list(built.features)),
-            intervals=intervals(
-                scores,
-                spec.evaluate.all_metrics,
-                confidence=spec.evaluate.gate.confidence,
-                seed=spec.train.seed,
-            ),
             left_out=trained["left_out"],
         )
     )

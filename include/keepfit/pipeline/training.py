@@ -1,11 +1,15 @@
 """A training run: training set, candidates, evaluation, gate, registry, deployment."""
 
+import time
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from keepfit import plugins
 from keepfit.errors import ConfError, KeepfitError, RegistryError
 from keepfit.ledger import Ledger, Training
+from keepfit.pipeline.aliases import Aliases
+from keepfit.pipeline.approval import ApprovalRun
 from keepfit.pipeline.describing import HOLDOUT, describe
 from keepfit.pipeline.git import commit_of
 from keepfit.pipeline.pins import pin_inputs, write_pins
@@ -91,13 +95,21 @@ class TrainingRun:
 
     def evaluate(self) -> dict[str, Any]:
         """Score all candidates and the champion on the holdout."""
+        from keepfit.steps.cost import one_row_ms, size_mb
         from keepfit.steps.evaluate import evaluate
 
         candidates = [self._candidate(index) for index in range(len(self.spec.train.candidates))]
-        evaluation, scores = evaluate(candidates, self._champion(), self._split(), self.spec)
+        split = self._split()
+        evaluation, scores = evaluate(candidates, self._champion(), split, self.spec)
         with self.folder.staged(HOLDOUT) as staged:
             scores.to_parquet(staged, index=False)
-        return self.folder.write("evaluation", evaluation.to_json())
+        best = evaluation.challenger
+        measured = replace(
+            evaluation,
+            latency_ms=one_row_ms(candidates[best], split.holdout, time.perf_counter),
+            size_mb=size_mb(self.folder.file(f"candidate_{best}")),
+        )
+        return self.folder.write("evaluation", measured.to_json())
 
     def gate(self) -> dict[str, Any]:
         """Judge the challenger."""
@@ -146,30 +158,29 @@ class TrainingRun:
         return self.folder.write("registered", {"version": version, "verdict": judgement.verdict})
 
     def deploy(self) -> dict[str, Any]:
-        """Make the challenger champion, if the gate and both promotions allow it."""
-        from keepfit.steps.deploy import Move, deploy
+        """Make the challenger champion, if the gate, both promotions and whoever was asked allow it."""
+        from keepfit.steps.deploy import Move
 
         judgement, version = self._judgement(), str(self.folder.read("registered")["version"])
         if refusal := self._why_not(judgement):
             return self.folder.write("deployed", {"version": None, "skipped": refusal})
+        said = ApprovalRun(self.snapshot).given() or {}
+        approved = f"approved by {said['who']}{': ' if said['why'] else ''}{said['why']}" if said else None
         move = Move(
             model=self.spec.name,
             to_version=version,
             from_version=self._evaluation().champion_version,
-            who=f"{self.spec.name}__train",
-            why="; ".join(filter(None, (self.snapshot.settings.get("reason"), *judgement.reasons))),
+            who=said.get("who", f"{self.spec.name}__train"),
+            why="; ".join(filter(None, (self.snapshot.settings.get("reason"), approved, *judgement.reasons))),
             run_id=self.snapshot.run_id,
             decision_key=self.snapshot.settings.get("decision"),
         )
-        deploy(self._registry(), self._ledger(), move, self.snapshot.locations.home / "locks")
+        self._aliases().move(move)
         return self.folder.write("deployed", {"version": version, "skipped": None})
 
     def verify(self) -> dict[str, Any]:
-        """Check that the alias, the ledger and the loaded champion agree."""
-        from keepfit.steps.deploy import verify
-
-        champion = verify(self._registry(), self._ledger(), self.spec.name)
-        return self.folder.write("verified", {"champion": champion})
+        """Check that the aliases, the ledger, the loaded champion and all servers agree."""
+        return self.folder.write("verified", {"champion": self._aliases().verify()})
 
     def fail(self, reason: str) -> None:
         """Record that the run has failed for good; a run that registered a model keeps that record."""
@@ -182,7 +193,7 @@ class TrainingRun:
             return f"models/{self.spec.name}.yaml says `promotion: never`"
         if self.snapshot.settings.get("promotion", "auto") == "never":
             return "this run was started with `promotion: never`"
-        return None
+        return ApprovalRun(self.snapshot).refusal()
 
     def _as_of(self) -> datetime:
         as_of = self.snapshot.settings.get("as_of")
@@ -247,6 +258,9 @@ class TrainingRun:
         from keepfit.steps.gate import Judgement
 
         return Judgement.of_json(self.folder.read("gate"))
+
+    def _aliases(self) -> Aliases:
+        return Aliases(self.snapshot, self.spec, self.snapshot.project)
 
     def _registry(self) -> "ModelRegistry":
         from keepfit.backends.model_registry import ModelRegistry

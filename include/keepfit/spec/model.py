@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from keepfit.spec.fields import Closed, Column, Cron, Duration, Moment, Name, PositiveDuration, Share
+from keepfit.spec.gate import GateSpec
 from keepfit.spec.promotion import ApprovalSpec, Promotion, WatchSpec
 
 Scalar = str | int | float | bool | None
@@ -147,18 +148,6 @@ class TrainSpec(Closed):
     timeout: PositiveDuration = timedelta(hours=6)
 
 
-class GateSpec(Closed):
-    """When a challenger may take the champion's place."""
-
-    floors: dict[str, float] = Field(default_factory=dict)
-    """The worst allowed value of a metric: a minimum where higher is better, else a maximum."""
-    min_effect: Annotated[float, Field(ge=0)] = 0.0
-    """How much better the challenger's objective must be."""
-    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.9
-    """Of the paired day-block bootstrap: below it, a difference is undecided."""
-    resamples: Annotated[int, Field(ge=100, le=10_000)] = 500
-
-
 class EvaluateSpec(Closed):
     """What a model is measured by."""
 
@@ -169,11 +158,12 @@ class EvaluateSpec(Closed):
     gate: GateSpec = Field(default_factory=GateSpec)
 
     @model_validator(mode="after")
-    def _floors_are_measured(self) -> Self:
-        if unmeasured := [metric for metric in self.gate.floors if metric not in self.all_metrics]:
-            raise ValueError(
-                f"`gate.floors` has {', '.join(unmeasured)}, which is not measured. Add it to `metrics`"
-            )
+    def _what_the_gate_asks_is_measured(self) -> Self:
+        unmeasured = [(field, metric) for field, metric in self.gate.asked if metric not in self.all_metrics]
+        if unmeasured:
+            first = unmeasured[0][0]
+            named = ", ".join(metric for field, metric in unmeasured if field == first)
+            raise ValueError(f"`gate.{first}` has {named}, which is not measured. Add it to `metrics`")
         return self
 
     @property

@@ -1,16 +1,17 @@
 """Compare two models on the same rows, with how sure the difference is."""
 
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from keepfit.plugins import Metric
+from keepfit.steps.draws import Draws, Estimate
 from keepfit.steps.evaluate import CHALLENGER, CHAMPION
-
-FEWEST_DAYS = 5
-"""A bootstrap of fewer blocks than this says more of the days drawn than of the models."""
+from keepfit.steps.metrics import measure
 
 
 @dataclass(frozen=True)
@@ -21,32 +22,41 @@ class Comparison:
     low: float
     high: float
     days: int
+    block: int = 1
+    """How many days in a row were drawn at once."""
+
+    @classmethod
+    def of_json(cls, stored: Mapping[str, Any]) -> Self:
+        """Read it back; null stands for what is no number."""
+        read: dict[str, Any] = {name: math.nan if value is None else value for name, value in stored.items()}
+        return cls(**read)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain JSON, which has no NaN."""
+        return {name: value if math.isfinite(value) else None for name, value in asdict(self).items()}
 
 
 def compare(
-    scores: pd.DataFrame, metric: Metric, *, resamples: int, confidence: float, seed: int
-) -> Comparison:
-    """Compare two models by a paired bootstrap of whole days.
-
-    Rows of one day go up and down together: drawn one by one they would make luck look certain.
+    scores: pd.DataFrame,
+    metric: str,
+    draws: Draws,
+    confidence: float,
+    *,
+    rows: NDArray[np.bool_] | None = None,
+    days: int | None = None,
+) -> Estimate:
+    """Tell how far the challenger's metric is from the champion's; both see the same draws of days.
 
     Args:
         scores: `event_time`, `label`, `challenger`, `champion`.
         metric: What to compare by.
-        resamples: How many times to draw as many days as there are, with replacement.
-        confidence: The share of the differences the interval holds, the rest cut off evenly at both ends.
-        seed: Fixes the draws.
+        draws: Draws of the rows' days.
+        confidence: The chance that the interval holds the true difference.
+        rows: Which rows, if not all.
+        days: On how many days those lie.
     """
-    day = pd.to_datetime(scores["event_time"], utc=True).dt.floor("D")
-    blocks = list(day.groupby(day, sort=True).indices.values())
     label, ours, theirs = (scores[name].to_numpy(np.float64) for name in ("label", CHALLENGER, CHAMPION))
-
-    def difference(rows: NDArray[np.int64]) -> float:
-        return float(metric(label[rows], ours[rows])) - float(metric(label[rows], theirs[rows]))
-
-    chance = np.random.default_rng(seed)
-    drawn = (chance.integers(len(blocks), size=len(blocks)) for _ in range(resamples))
-    found = np.array([difference(np.concatenate([blocks[at] for at in each])) for each in drawn])
-    tail = (1 - confidence) / 2
-    low, high = np.nanquantile(found, [tail, 1 - tail]) if np.isfinite(found).any() else (np.nan, np.nan)
-    return Comparison(difference(np.arange(len(label))), float(low), float(high), len(blocks))
+    chosen = slice(None) if rows is None else rows
+    values = [measure((metric,), label[chosen], each[chosen])[metric] for each in (ours, theirs)]
+    drawn = draws.of(metric, label, ours, rows) - draws.of(metric, label, theirs, rows)
+    return draws.estimate(values[0] - values[1], drawn, confidence, days)

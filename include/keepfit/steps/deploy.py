@@ -1,127 +1,154 @@
-"""Move the `champion` alias, the only way it ever moves: compare, try, set, read again, record."""
+"""Move an alias, the only way it ever moves: compare, try, set, read again, record."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
-
-from keepfit.backends.lock import alone
-from keepfit.backends.model_registry import CHAMPION, ModelRegistry
+from keepfit.backends.lock import alone_within
+from keepfit.backends.model_registry import CHALLENGER, CHAMPION, ModelRegistry
 from keepfit.errors import DeploymentError
 from keepfit.ledger import Deployment, Ledger
+from keepfit.steps.move import (
+    Move,
+    named,
+    refuse_if_elsewhere,
+    refuse_if_out_of_order,
+    refuse_if_there,
+    refuse_impossible,
+    upper,
+)
+from keepfit.steps.strays import refuse_strays
+from keepfit.steps.try_out import Given, refuse_other_signature, refuse_unknown_version, try_out
 
-_SMOKE_ROWS = 20
-_TOLERANCE = 1e-6
+WAIT = timedelta(minutes=1)
+"""How long another move of the same model may take before this one gives up."""
+
+__all__ = ["WAIT", "Move", "deploy", "try_out", "verify"]
 
 
-@dataclass(frozen=True)
-class Move:
-    """A wish to make a version the champion."""
+def deploy(
+    registry: ModelRegistry,
+    ledger: Ledger,
+    move: Move,
+    locks: Path,
+    *,
+    given: Given | None = None,
+    wait: timedelta = WAIT,
+) -> Deployment | None:
+    """Move an alias and record it; None if this very run has done so before.
 
-    model: str
-    to_version: str
-    from_version: str | None
-    """The champion as the one who wishes knows it; if it is another by now, nothing moves."""
-    who: str
-    why: str
-    run_id: str
-    decision_key: str | None = None
-
-
-def deploy(registry: ModelRegistry, ledger: Ledger, move: Move, locks: Path) -> Deployment | None:
-    """Make a version the champion and record it; None if it is already, and recorded.
-
-    A try that died between moving and recording is completed here.
+    A try that died between moving and recording is completed here. A challenger that becomes champion is the
+    challenger no more.
 
     Args:
         registry: Where the alias is.
         ledger: Where moves are recorded.
         move: What to move, and why.
-        locks: A folder for locks, one per model, shared by all who move aliases.
+        locks: A folder for locks, one per model, shared by all on this machine who move aliases.
+        given: What the model's feature service gives; not compared with what the version takes if None.
+        wait: How long to wait for another who moves an alias of the model.
 
     Raises:
-        DeploymentError: The champion changed meanwhile, or the alias is not where it was set.
+        DeploymentError: The move is impossible, or changes nothing, or the alias is not where it is thought
+            to be, before or after.
+        RegistryError: Keepfit did not register the version.
         UntrustedModelError: The version's files are not those registered.
     """
-    with alone(locks / f"{CHAMPION}__{move.model}.lock"):
-        live = registry.champion(move.model)
-        if live != move.to_version:
-            _refuse_if_changed(move, live)
-            try_out(registry, move.model, move.to_version)
-            registry.move_alias(move.model, CHAMPION, move.to_version)
-            _refuse_if_elsewhere(move, registry.champion(move.model))
-        return _record(ledger, move)
+    refuse_impossible(move)
+    with _alone(ledger, move.model, locks, wait):
+        done = None if _done_before(registry, ledger, move) else _moved(registry, ledger, move, given)
+        if move.alias == CHAMPION:
+            _relieve(registry, ledger, move)
+        return done
 
 
 def verify(registry: ModelRegistry, ledger: Ledger, model: str) -> str | None:
-    """Check that alias, ledger and the loaded model agree; return the champion's version.
+    """Check that aliases, ledger and the loaded champion agree; return the champion's version.
 
     Raises:
         DeploymentError: They do not.
     """
-    live, recorded = registry.champion(model), ledger.live(model)
-    known = recorded.to_version if recorded else None
-    if live != known:
-        raise DeploymentError(
-            f"The champion of {model} is {_named(live)}, but the ledger deployed {_named(known)} last: "
-            "somebody moved the alias past keepfit. Promote the version you want with keepfit."
-        )
+    refuse_strays(registry, ledger, model)
+    live = registry.champion(model)
     if live is not None:
         try_out(registry, model, live)
     return live
 
 
-def try_out(registry: ModelRegistry, model: str, version: str) -> None:
-    """Load a version and score a few rows whose scores were recorded when it was made.
+@contextmanager
+def _alone(ledger: Ledger, model: str, locks: Path, wait: timedelta) -> Iterator[None]:
+    with (
+        alone_within(locks / f"move__{model}.lock", wait.total_seconds()) as here,
+        ledger.moving(model, wait if here else timedelta(0)) as anywhere,
+    ):
+        if not (here and anywhere):
+            raise DeploymentError(
+                f"Somebody else has been moving an alias of {model} for {wait.total_seconds():g} s. Nothing "
+                f"was moved; see `keepfit history {model}` when that is done, and decide again."
+            )
+        yield
 
-    Raises:
-        DeploymentError: The scores differ.
-    """
-    rows = pd.read_parquet(registry.reference(model, version)).head(_SMOKE_ROWS)
-    scores, recorded = registry.load(model, version).predict(rows), rows["score"].to_numpy(np.float64)
-    apart = float(np.max(np.abs(scores - recorded), initial=0.0))
-    if not apart <= _TOLERANCE:
-        raise DeploymentError(
-            f"Version {version} of {model} scores its own reference rows otherwise than when it was trained, "
-            f"by up to {apart:.3g}. Its library may have changed: install the versions of its requirements, "
-            "or train it again."
+
+def _done_before(registry: ModelRegistry, ledger: Ledger, move: Move) -> bool:
+    last = next(reversed(ledger.deployments(move.model, move.alias)), None)
+    wanted = (move.to_version, move.share, move.run_id)
+    if last is None or (last.to_version, last.share, last.run_id) != wanted:
+        return False
+    return registry.alias(move.model, move.alias) == move.to_version
+
+
+def _moved(registry: ModelRegistry, ledger: Ledger, move: Move, given: Given | None) -> Deployment:
+    live, recorded = registry.alias(move.model, move.alias), ledger.live(move.model, alias=move.alias)
+    refuse_if_elsewhere(move, live, recorded)
+    refuse_if_there(move, live, recorded)
+    refuse_if_out_of_order(move, registry.champion(move.model), registry.alias(move.model, CHALLENGER))
+    if move.to_version is not None:
+        refuse_unknown_version(registry, move.model, move.to_version)
+        if given is not None:
+            refuse_other_signature(registry, move.model, move.to_version, given)
+        try_out(registry, move.model, move.to_version)
+    known = recorded.to_version if recorded else None
+    before = live if live != move.to_version else known
+    return _set(registry, ledger, replace(move, from_version=before))
+
+
+def _set(registry: ModelRegistry, ledger: Ledger, move: Move) -> Deployment:
+    """Set the alias, read it again and record the move from where it really was."""
+    if registry.alias(move.model, move.alias) != move.to_version:
+        registry.move_alias(move.model, move.alias, move.to_version)
+        found = registry.alias(move.model, move.alias)
+        if found != move.to_version:
+            raise DeploymentError(
+                f"{upper(move.about)} was set to {named(move.to_version)} and reads {named(found)}: "
+                "somebody else moved it at the same time. Look who, and decide again."
+            )
+    return ledger.record_deployment(
+        Deployment(
+            model=move.model,
+            alias=move.alias,
+            from_version=move.from_version,
+            to_version=move.to_version,
+            who=move.who,
+            why=move.why,
+            decision_key=move.decision_key,
+            run_id=move.run_id,
+            share=move.share,
         )
-
-
-def _refuse_if_changed(move: Move, live: str | None) -> None:
-    if live != move.from_version:
-        raise DeploymentError(
-            f"The champion of {move.model} is {_named(live)}, not {_named(move.from_version)} as it was when "
-            f"version {move.to_version} was chosen. Nothing was moved; compare with the new champion first."
-        )
-
-
-def _refuse_if_elsewhere(move: Move, live: str | None) -> None:
-    if live != move.to_version:
-        raise DeploymentError(
-            f"The champion of {move.model} was set to version {move.to_version} and reads {_named(live)}: "
-            "somebody else moved it at the same time. Look who, and promote again."
-        )
-
-
-def _record(ledger: Ledger, move: Move) -> Deployment | None:
-    last = ledger.live(move.model)
-    if last and last.to_version == move.to_version:
-        return None
-    deployment = Deployment(
-        model=move.model,
-        alias=CHAMPION,
-        from_version=last.to_version if last else move.from_version,
-        to_version=move.to_version,
-        who=move.who,
-        why=move.why,
-        decision_key=move.decision_key,
-        run_id=move.run_id,
     )
-    ledger.record_deployment(deployment)
-    return deployment
 
 
-def _named(version: str | None) -> str:
-    return f"version {version}" if version else "none"
+def _relieve(registry: ModelRegistry, ledger: Ledger, move: Move) -> None:
+    """Take the challenger's role from a version that has become champion."""
+    if move.to_version is None or registry.alias(move.model, CHALLENGER) != move.to_version:
+        return
+    relief = replace(
+        move,
+        alias=CHALLENGER,
+        from_version=move.to_version,
+        to_version=None,
+        share=None,
+        why=f"it became champion: {move.why}",
+    )
+    _set(registry, ledger, relief)

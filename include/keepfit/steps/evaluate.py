@@ -1,8 +1,7 @@
 """Score candidates and champion on the same rows of the holdout."""
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 import numpy as np
@@ -11,11 +10,23 @@ import pandas as pd
 from keepfit.errors import TrainingError
 from keepfit.plugins import Model
 from keepfit.spec import ModelSpec
+from keepfit.steps.draws import draw
+from keepfit.steps.intervals import (
+    Intervals,
+    Metrics,
+    SliceEvaluation,
+    evaluate_slices,
+    intervals,
+    numbers,
+    plain,
+    plain_ranges,
+    ranges,
+)
 from keepfit.steps.metrics import find_metric, is_higher_better, measure
+from keepfit.steps.slices import slice_columns
 from keepfit.steps.split import Split
 from keepfit.steps.train import scored
 
-Metrics = Mapping[str, float]
 CHALLENGER, CHAMPION, BASELINE = "challenger", "champion", "baseline"
 
 
@@ -43,6 +54,14 @@ class Evaluation:
     rows: int
     start: str
     end: str
+    intervals: Intervals = field(default_factory=dict)
+    """Of the challenger's metrics, with the confidence of the gate; none where there are too few days."""
+    slices: tuple[SliceEvaluation, ...] = ()
+    """How it did in each slice that the gate names."""
+    latency_ms: float | None = None
+    """The challenger's median time to score one row."""
+    size_mb: float | None = None
+    """What the challenger's files take, in millions of bytes."""
 
     @property
     def metrics(self) -> Metrics:
@@ -51,17 +70,24 @@ class Evaluation:
 
     @classmethod
     def of_json(cls, stored: Mapping[str, Any]) -> Self:
-        """Read an evaluation back."""
-        groups = {name: _numbers(stored[name]) for name in ("baseline", "champion") if stored[name]}
-        return cls(**{**stored, "candidates": tuple(map(_numbers, stored["candidates"])), **groups})
+        """Read an evaluation back, also one that knew less, or more."""
+        groups = {name: numbers(stored[name]) for name in ("baseline", "champion") if stored[name]}
+        known = {name: stored[name] for name in cls.__dataclass_fields__ if name in stored}
+        read = {
+            "candidates": tuple(map(numbers, stored["candidates"])),
+            "intervals": ranges(stored.get("intervals", {})),
+            "slices": tuple(map(SliceEvaluation.of_json, stored.get("slices", ()))),
+        }
+        return cls(**known | read | groups)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain JSON, which has no NaN: null stands for it."""
-        plain = asdict(self)
-        return plain | {
-            "candidates": [_plain(each) for each in self.candidates],
-            "baseline": _plain(self.baseline),
-            "champion": _plain(self.champion) if self.champion else None,
+        return asdict(self) | {
+            "candidates": [plain(each) for each in self.candidates],
+            "baseline": plain(self.baseline),
+            "champion": plain(self.champion) if self.champion else None,
+            "intervals": plain_ranges(self.intervals),
+            "slices": [each.to_json() for each in self.slices],
         }
 
 
@@ -74,10 +100,11 @@ def evaluate(
     """Measure every model on the holdout.
 
     Returns:
-        The evaluation, and `event_time`, `label` and scores of challenger, champion and baseline.
+        The evaluation, and `event_time`, `label`, scores of challenger, champion and baseline, and the slices
+        that each row is in.
 
     Raises:
-        TrainingError: The objective cannot be computed on the holdout.
+        TrainingError: The objective cannot be computed on the holdout, or a slice's column is not there.
     """
     holdout = split.holdout
     truth = holdout["label"].to_numpy(np.float64)
@@ -91,14 +118,16 @@ def evaluate(
             "label": truth,
             CHALLENGER: scores[best],
             BASELINE: np.full(len(truth), split.train["label"].mean()),
+            **slice_columns(holdout, spec.evaluate.gate.slices),
         }
     )
     problem = champion.problem if champion else None
     if champion and champion.model:
         try:
-            table[CHAMPION] = np.asarray(champion.model.predict(holdout), dtype=np.float64)
+            table[CHAMPION] = scored(champion.model, holdout, spec)
         except Exception as error:  # noqa: BLE001 - whatever ails the champion is for the gate to judge
             problem = f"{type(error).__name__}: {error}"
+    draws = draw(table["event_time"], spec.evaluate.gate, spec.train.seed)
     evaluation = Evaluation(
         challenger=best,
         candidates=tuple(measured),
@@ -109,16 +138,10 @@ def evaluate(
         rows=len(truth),
         start=holdout["event_time"].iloc[0].isoformat(),
         end=holdout["event_time"].iloc[-1].isoformat(),
+        intervals=intervals(table, CHALLENGER, draws, spec),
+        slices=tuple(evaluate_slices(table, CHALLENGER, CHAMPION, draws, spec)),
     )
     return evaluation, table
-
-
-def _plain(metrics: Metrics) -> dict[str, float | None]:
-    return {name: value if math.isfinite(value) else None for name, value in metrics.items()}
-
-
-def _numbers(metrics: Mapping[str, float | None]) -> Metrics:
-    return {name: math.nan if value is None else value for name, value in metrics.items()}
 
 
 def _best(measured: Sequence[Metrics], objective: str, rows: int) -> int:

@@ -1,15 +1,19 @@
 """Judge whether a challenger may take the champion's place."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import pandas as pd
 
 from keepfit.spec import ModelSpec
-from keepfit.steps.compare import FEWEST_DAYS, Comparison, compare
+from keepfit.steps.checks import Check, Verdict, floors, limits
+from keepfit.steps.claims import refuted
+from keepfit.steps.compare import Comparison
 from keepfit.steps.evaluate import Evaluation
+from keepfit.steps.figures import figure
+from keepfit.steps.judged_rows import JudgedRows
 from keepfit.steps.metrics import find_metric, is_higher_better
 
 
@@ -17,19 +21,24 @@ from keepfit.steps.metrics import find_metric, is_higher_better
 class Judgement:
     """A verdict, and in words what it rests on."""
 
-    verdict: Literal["pass", "fail", "undecided"]
+    verdict: Verdict
     reasons: tuple[str, ...]
+    """What decided, and what could not be judged."""
     comparison: Comparison | None = None
+    """By the objective, on all rows."""
+    checks: tuple[Check, ...] = ()
+    """All that was asked, whatever the answer."""
 
     @classmethod
     def of_json(cls, stored: Mapping[str, Any]) -> Self:
-        """Read a judgement back."""
-        comparison = Comparison(**stored["comparison"]) if stored["comparison"] else None
-        return cls(stored["verdict"], tuple(stored["reasons"]), comparison)
+        """Read a judgement back, also one that knew less."""
+        comparison = Comparison.of_json(stored["comparison"]) if stored["comparison"] else None
+        checks = tuple(Check(**each) for each in stored.get("checks", ()))
+        return cls(stored["verdict"], tuple(stored["reasons"]), comparison, checks)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain JSON."""
-        return asdict(self)
+        return asdict(self) | {"comparison": self.comparison.to_json() if self.comparison else None}
 
 
 def gate(
@@ -40,8 +49,9 @@ def gate(
     gone: tuple[str, ...] = (),
     replace: bool = False,
 ) -> Judgement:
-    """Hold the challenger against its floors, then against the champion on the same rows.
+    """Hold the challenger against its floors and limits, then against the champion on the same rows.
 
+    It fails if anything is shown to be wrong, passes if all that is asked is shown, and is undecided between.
     Without a champion it must do better than the baseline. A champion that cannot be scored leaves the
     verdict undecided: whether to give it up is for a human to say.
 
@@ -52,88 +62,55 @@ def gate(
         gone: The features that the champion needs and its feature service has no more.
         replace: Whether a human has said that a champion whose features are gone is given up.
     """
-    if missed := tuple(_missed_floors(evaluation, spec)):
-        return Judgement("fail", missed)
-    if evaluation.champion_problem and gone:
-        return _without_features(evaluation, spec, ", ".join(gone), replace=replace)
-    if evaluation.champion_problem:
-        return Judgement(
-            "undecided",
-            (
-                f"the champion (version {evaluation.champion_version}) cannot be scored: "
-                f"{evaluation.champion_problem} Promote this challenger by hand if the champion is to go.",
-            ),
-        )
-    if evaluation.champion is None:
-        return _against_baseline(evaluation, spec, "there is no champion yet")
-    return _against_champion(evaluation, evaluation.champion, scores, spec)
+    rows = JudgedRows(evaluation, scores, spec)
+    checks = [*floors(evaluation, spec), *limits(evaluation, spec)]
+    if alone := _without_comparison(evaluation, spec, ", ".join(gone), replace=replace):
+        checks.append(alone)
+    elif few := rows.too_few:
+        checks.append(few)
+    claims = list(rows.claims())
+    answers = refuted(claims, (1 - rows.confidence) / 2)
+    noted = {"better": rows.note}
+    checks += [
+        claim.check(no, rows.confidence, noted.get(claim.kind, ""))
+        for claim, no in zip(claims, answers, strict=True)
+    ]
+    checks += rows.unjudged_columns()
+    verdict = _worst(checks)
+    reasons = [check.text for check in checks if check.verdict == verdict]
+    return Judgement(verdict, (*reasons, *rows.unjudged()), rows.comparison(), tuple(checks))
 
 
-def _missed_floors(evaluation: Evaluation, spec: ModelSpec) -> Iterator[str]:
-    for name, floor in spec.evaluate.gate.floors.items():
-        value = evaluation.metrics[name]
-        upwards = is_higher_better(find_metric(name))
-        if math.isnan(value):
-            yield f"{name} cannot be computed on the holdout, so nothing shows it meets {_figure(floor)}"
-        elif upwards and value < floor:
-            yield f"{name} {_figure(value)} is below its floor {_figure(floor)}"
-        elif not upwards and value > floor:
-            yield f"{name} {_figure(value)} is above its limit {_figure(floor)}"
+def _worst(checks: list[Check]) -> Verdict:
+    found = {check.verdict for check in checks}
+    return "fail" if "fail" in found else "undecided" if "undecided" in found else "pass"
 
 
-def _without_features(evaluation: Evaluation, spec: ModelSpec, gone: str, *, replace: bool) -> Judgement:
+def _without_comparison(evaluation: Evaluation, spec: ModelSpec, gone: str, *, replace: bool) -> Check | None:
+    """Judge a challenger whose champion is not there, or cannot be scored."""
     champion = f"the champion (version {evaluation.champion_version})"
-    if replace:
+    if evaluation.champion_problem and gone and replace:
         why = f"since its feature service has no {gone} any more"
         return _against_baseline(evaluation, spec, f"{champion} is given up by `promotion: replace`, {why}")
-    told = (
-        f"{champion} cannot be scored: {evaluation.champion_problem} If its features are to stay away, "
-        "train with `promotion: replace`: then the challenger need only be better than the baseline."
-    )
-    return Judgement("undecided", (told,))
+    if evaluation.champion_problem:
+        way = (
+            "If its features are to stay away, train with `promotion: replace`: then the challenger need "
+            "only be better than the baseline."
+            if gone
+            else "Promote this challenger by hand if the champion is to go."
+        )
+        text = f"{champion} cannot be scored: {evaluation.champion_problem} {way}"
+        return Check("champion", "undecided", text)
+    if evaluation.champion is None:
+        return _against_baseline(evaluation, spec, "there is no champion yet")
+    return None
 
 
-def _against_baseline(evaluation: Evaluation, spec: ModelSpec, why: str) -> Judgement:
+def _against_baseline(evaluation: Evaluation, spec: ModelSpec, why: str) -> Check:
     name = spec.evaluate.objective
     ours, theirs = evaluation.metrics[name], evaluation.baseline[name]
     better = ours > theirs if is_higher_better(find_metric(name)) else ours < theirs
-    text = f"than the baseline's {_figure(theirs)}, the mean label for every row; {why}"
+    text = f"than the baseline's {figure(theirs)}, the mean label for every row; {why}"
     if better or math.isnan(theirs):
-        return Judgement("pass", (f"{name} {_figure(ours)} is better {text}",))
-    return Judgement("fail", (f"{name} {_figure(ours)} is not better {text}",))
-
-
-def _against_champion(
-    evaluation: Evaluation, champion: Mapping[str, float], scores: pd.DataFrame, spec: ModelSpec
-) -> Judgement:
-    rule, name = spec.evaluate.gate, spec.evaluate.objective
-    metric = find_metric(name)
-    found = compare(
-        scores, metric, resamples=rule.resamples, confidence=rule.confidence, seed=spec.train.seed
-    )
-    gain_low, gain_high = (found.low, found.high) if is_higher_better(metric) else (-found.high, -found.low)
-    figures = (
-        f"the champion's {_figure(champion[name])} (difference {_signed(found.difference)}, "
-        f"{rule.confidence * 100:g} % interval [{_signed(found.low)}, {_signed(found.high)}])"
-    )
-    text = f"than {figures}" + (f" by the {rule.min_effect:g} asked for" if rule.min_effect else "")
-    ours = f"{name} {_figure(evaluation.metrics[name])}"
-    if found.days < FEWEST_DAYS:
-        few = f"the holdout has rows of {found.days} days; a comparison needs {FEWEST_DAYS}."
-        return Judgement("undecided", (f"{few} Lengthen `train.holdout`",), found)
-    if gain_low > rule.min_effect:
-        return Judgement("pass", (f"{ours} is better {text}",), found)
-    if gain_high <= rule.min_effect:
-        return Judgement("fail", (f"{ours} is not better {text}",), found)
-    return Judgement("undecided", (f"{ours} is not clearly better {text}",), found)
-
-
-_LARGE = 1000
-
-
-def _figure(value: float) -> str:
-    return f"{value:.4f}" if abs(value) < _LARGE else f"{value:,.1f}"
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.4f}" if abs(value) < _LARGE else f"{value:+,.1f}"
+        return Check("baseline", "pass", f"{name} {figure(ours)} is better {text}", name, value=ours)
+    return Check("baseline", "fail", f"{name} {figure(ours)} is not better {text}", name, value=ours)

@@ -12,13 +12,10 @@ from numpy.typing import NDArray
 
 from keepfit import plugins
 from keepfit.errors import TrainingError
+from keepfit.steps import row_losses
 
 Array = NDArray[np.float64]
 Function = TypeVar("Function", bound=Callable[..., float])
-
-_TINY = float(np.finfo(np.float64).eps)
-_BINS = 15
-_HALF = 0.5
 
 
 def higher_is_better(function: Function) -> Function:
@@ -54,36 +51,35 @@ def average_precision(y_true: Array, score: Array) -> float:
 
 def log_loss(y_true: Array, score: Array) -> float:
     """Return the mean negative log-likelihood of the truth."""
-    likely = np.clip(np.where(y_true > 0, score, 1 - score), _TINY, 1 - _TINY)
-    return float(-np.mean(np.log(likely)))
+    return float(np.mean(row_losses.log_losses(y_true, score)))
 
 
 def brier(y_true: Array, score: Array) -> float:
     """Return the mean squared error of the probabilities."""
-    return float(np.mean((score - y_true) ** 2))
+    return float(np.mean(row_losses.squares(y_true, score)))
 
 
 def calibration_error(y_true: Array, score: Array) -> float:
     """Return the expected calibration error over 15 bins of equal width (Guo et al. 2017)."""
-    bins = np.clip((score * _BINS).astype(np.int64), 0, _BINS - 1)
-    gaps = np.bincount(bins, weights=score - y_true, minlength=_BINS)
+    bins = row_losses.calibration_bins(score)
+    gaps = np.bincount(bins, weights=score - y_true, minlength=row_losses.BINS)
     return float(np.abs(gaps).sum() / len(score))
 
 
 @higher_is_better
 def accuracy(y_true: Array, score: Array) -> float:
     """Return the share of rows on the right side of one half."""
-    return float(np.mean((score >= _HALF) == (y_true > 0)))
+    return float(np.mean(row_losses.hits(y_true, score)))
 
 
 def mae(y_true: Array, score: Array) -> float:
     """Return the mean absolute error."""
-    return float(np.mean(np.abs(score - y_true)))
+    return float(np.mean(row_losses.distances(y_true, score)))
 
 
 def rmse(y_true: Array, score: Array) -> float:
     """Return the root of the mean squared error."""
-    return float(np.sqrt(np.mean((score - y_true) ** 2)))
+    return float(np.sqrt(np.mean(row_losses.squares(y_true, score))))
 
 
 @higher_is_better
@@ -95,8 +91,7 @@ def r2(y_true: Array, score: Array) -> float:
 
 def pinball(y_true: Array, score: Array, quantile: float = 0.5) -> float:
     """Return the loss that a quantile minimises; the median's unless another is asked for."""
-    short = y_true - score
-    return float(np.mean(np.maximum(quantile * short, (quantile - 1) * short)))
+    return float(np.mean(row_losses.pinballs(y_true, score, quantile)))
 
 
 pinball_10 = partial(pinball, quantile=0.1)

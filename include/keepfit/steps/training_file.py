@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from keepfit.steps.rows_digest import RowsDigest
+from keepfit.steps.slices import texts
 from keepfit.steps.training_rows import EVENT_TIME, LABEL
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class TrainingFile:
-    """Writes key, event time, features and label, and keeps count of what it saw.
+    """Writes key, event time, features, columns to slice by and label, and keeps count of what it saw.
 
     The same chunks give the same bytes: each is a row group, and nothing else is written beside them.
     """
@@ -30,16 +31,20 @@ class TrainingFile:
     """The lowest label."""
     highest: float
 
-    def __init__(self, path: Path, key: tuple[str, ...], service: "ServiceDescription") -> None:
-        """Refer to a file that is written when the first chunk comes."""
+    def __init__(
+        self, path: Path, key: tuple[str, ...], service: "ServiceDescription", slices: tuple[str, ...] = ()
+    ) -> None:
+        """Refer to a file that is written when the first chunk comes; what only slices it becomes a text."""
         self.path = path
         self.rows = 0
         self.values: Counter[str] = Counter()
         """How many values each feature has."""
         self.content = RowsDigest()
         """Of the rows written, whatever a library's version makes of the file."""
-        self._columns = [*dict.fromkeys([*key, EVENT_TIME]), *service.feature_names, LABEL]
-        self._texts = set(service.categorical)
+        own = [*dict.fromkeys([*key, EVENT_TIME]), *service.feature_names]
+        self._slices = [name for name in slices if name not in own]
+        self._columns = [*own, *self._slices, LABEL]
+        self._texts = {*service.categorical, *self._slices}
         self._features = service.feature_names
         self._writer: pq.ParquetWriter | None = None
 
@@ -56,6 +61,7 @@ class TrainingFile:
 
     def add(self, chunk: pd.DataFrame) -> None:
         """Write rows, which come in order."""
+        chunk = chunk.assign(**{name: texts(chunk[name]) for name in self._slices})
         if self._writer is None:
             self._writer = pq.ParquetWriter(self.path, self._schema(chunk))
             self.first = chunk[EVENT_TIME].iloc[0].to_pydatetime()

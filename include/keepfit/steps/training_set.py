@@ -1,6 +1,6 @@
 """Build training set: the labelled rows known at a moment, with the features known at each row's own."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +12,7 @@ from keepfit.errors import TrainingError
 from keepfit.spec import DatasetSpec, ModelSpec
 from keepfit.spec.fields import duration_text
 from keepfit.spec.load import problems_text
+from keepfit.spec.problem import did_you_mean
 from keepfit.spec.project import EngineSpec
 from keepfit.steps.leaks import leaks
 from keepfit.steps.rows_digest import RowsDigest
@@ -113,6 +114,8 @@ def build_training_set(
     _refuse_leaks(spec, service, datasets[spec.entities.dataset])
     _refuse_names(service, key)
     _refuse_taken(spec, datasets[spec.entities.dataset])
+    slices = [each.column for each in spec.evaluate.gate.slices]
+    _refuse_slices(spec, slices, [*key, *spec.entities.columns, *service.feature_names])
     used = dict.fromkeys([spec.entities.dataset, spec.label_dataset, *service.datasets])
     given = versions or {}
     versions = {name: given[name] if name in given else lake.version(name) for name in used}
@@ -121,7 +124,7 @@ def build_training_set(
         rows = TrainingRows(connection, lake, versions, spec, datasets, as_of=as_of)
         found = rows.count()
         _refuse_no_rows(spec, found, as_of)
-        with TrainingFile(out, key, service) as file:
+        with TrainingFile(out, key, service, tuple(slices)) as file:
             for chunk in rows.chunks(chunk_rows):
                 asked = chunk.to_pandas().rename(columns={EVENT_TIME: _ASKED_AT})
                 entities.add(asked)
@@ -175,6 +178,15 @@ def _refuse_taken(spec: ModelSpec, rows: DatasetSpec) -> None:
             f"models/{spec.name}.yaml: entities: the rows of {spec.entities.dataset!r} would bring a column "
             f"{clash[0]!r}, and a training set has one of its own of that name. Leave it out of "
             "`entities.columns`, or give it another name in the dataset."
+        )
+
+
+def _refuse_slices(spec: ModelSpec, slices: Iterable[str], known: Collection[str]) -> None:
+    if absent := [name for name in slices if name not in known]:
+        raise TrainingError(
+            f"models/{spec.name}.yaml: evaluate.gate.slices: the rows have no column {absent[0]!r}."
+            f"{did_you_mean(absent[0], known)} Slice by a feature, or by a column of the key or of "
+            "`entities.columns`."
         )
 
 
