@@ -62,6 +62,10 @@ def _held(report: Result, snapshot: Snapshot) -> Lines:
         )
 
 
+def _told(result: Result, _: Snapshot) -> Lines:
+    yield from result.get("told") or [_short(result)]
+
+
 def _short(result: Result) -> str:
     text = ", ".join(
         f"{name}={_value(value)}"
@@ -105,4 +109,6 @@ _WORDS: Mapping[str, Callable[[Result, Snapshot], Lines]] = {
     "release": told_release,
     "verify": told_verification,
     "decide": told_decision,
+    "join_labels": _told,
+    "measure": _told,
 }
