@@ -11,6 +11,7 @@ from keepfit.cli.scores import (
     told_gate,
     told_release,
     told_verification,
+    told_watch,
 )
 from keepfit.pipeline.snapshot import Snapshot
 
@@ -86,4 +87,5 @@ _WORDS: Mapping[str, Callable[[Result, Snapshot], Lines]] = {
     "release": told_release,
     "verify": told_verification,
     "decide": told_decision,
+    "watch": told_watch,
 }
