@@ -1,13 +1,10 @@
 """What materialising ten features costs: Feast's default against keepfit's writers, on SQLite and Redis."""
 
-import os
 import resource
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout
 from datetime import datetime, timedelta
 from io import StringIO
 from pathlib import Path
@@ -17,6 +14,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from redis_server import cpu_of, server
 
 ONLINE = "keepfit.backends.feature_store.online"
 STORES = {
@@ -110,25 +108,6 @@ def one(root: Path, store: str, way: str, port: str) -> None:
         cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(cpu, wall, peak)
-
-
-@contextmanager
-def server(folder: Path) -> Iterator[tuple[int, int]]:
-    """Run a `redis-server` without files on a free port; lend the port and its process id."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-    command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
-    with subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL) as process:
-        time.sleep(1)
-        yield port, process.pid
-        process.terminate()
-
-
-def cpu_of(pid: int) -> float:
-    """Return the CPU seconds that a process has used."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 if __name__ == "__main__":

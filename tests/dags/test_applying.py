@@ -86,7 +86,7 @@ def test_the_sweep_looks_at_every_view_and_says_what_is_not_fit(live: Path, run_
     assert swept.tasks == {"check_features": "success", "check_aliases": "failed"}
     assert (
         "The champion of returns is none, but the ledger deployed version 1 last: somebody moved the alias "
-        "past keepfit. Keep it so with `keepfit release returns --withdraw --as champion`, or put it back with "
-        "`keepfit release returns --version 1`."
+        "past keepfit. Keep it so with `keepfit release returns --withdraw --as champion`, or put it back "
+        "with `keepfit release returns --version 1`."
     ) in swept.log
     assert "order_facts has no values known by" in swept.log

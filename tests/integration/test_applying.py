@@ -416,6 +416,8 @@ def test_a_removal_that_is_cut_short_is_finished_by_the_next_apply(
     running.write("features.py", FILES["features.py"])
     run = started(running, "less", allow_deletions=True)
     run.check()
+    run.apply()
+    assert online(running, "ann", "tiered") == {"tier": "a"}
 
     update = GuardedSqliteOnlineStore.update
 
@@ -427,13 +429,63 @@ def test_a_removal_that_is_cut_short_is_finished_by_the_next_apply(
     with monkeypatch.context() as broken:
         broken.setattr(GuardedSqliteOnlineStore, "update", killed)
         with pytest.raises(KeyboardInterrupt):
-            run.apply()
+            run.decide()
     assert "feature view tiers" not in running.store().registered()
     assert online(running, "bob")["spend"] == 2.5
     assert "shop_tiers" in tables_online(running)
     applied(running, "next", allow_deletions=True)
     assert tables_online(running) == {"shop_habits"}
     assert changes(running) == []
+
+
+def test_the_features_of_a_live_model_are_those_applied_until_an_edit_of_them_is(
+    running: "Shop", caplog: pytest.LogCaptureFixture
+) -> None:
+    more = 'tiered = FeatureService(name="tiered", features=[habits, basket])\n'
+    running.write("features.py", FILES["features.py"] + more)
+    running.edit("models/returns_soon.yaml", "features: shopper", "features: tiered")
+    assert model_of(running, "before") == "shopper"
+    assert "models/returns_soon.yaml: features: 'tiered' waits to be applied, and 'shopper' is" in caplog.text
+    planned = make_plan(running.project).plan
+    assert "~ model returns_soon: features shopper -> tiered" in map(str, planned.changes)
+    assert (planned.retrain, planned.stops) == ({"returns_soon": ("model returns_soon changed",)}, ())
+    run = started(running, "cut")
+    run.check()
+    run.apply()
+    assert model_of(running, "during") == "shopper"
+    run.decide()
+    assert model_of(running, "after") == "tiered"
+
+
+def test_the_features_of_a_model_that_is_not_live_are_those_of_its_file(shop: "Shop") -> None:
+    migrate(shop.project.locations.ledger_url)
+    applied(shop, "first")
+    shop.edit("models/returns_soon.yaml", "features: shopper", "features: tiered")
+    assert model_of(shop, "draft") == "tiered"
+
+
+def test_a_service_that_a_live_model_is_given_is_removed_after_the_model_has_left_it(
+    running: "Shop",
+) -> None:
+    text = FILES["features.py"]
+    renamed = text.replace('shopper = FeatureService(name="shopper"', 'other = FeatureService(name="other"')
+    running.write("features.py", renamed)
+    running.edit("models/returns_soon.yaml", "features: shopper", "features: other")
+    run = started(running, "renamed", allow_deletions=True)
+    run.check()
+    run.apply()
+    assert model_of(running, "cut short") == "shopper"
+    assert online(running, "bob")["spend"] == 2.5
+    applied(running, "next", allow_deletions=True)
+    assert "feature service shopper" not in running.store().registered()
+    assert (model_of(running, "next"), changes(running)) == ("other", [])
+
+
+def model_of(shop: "Shop", run_id: str) -> str:
+    """Return the feature service that a run of the model would use."""
+    return take_snapshot(
+        shop.project, "returns_soon__predict", run_id, model="returns_soon"
+    ).the_model.features
 
 
 def tables_online(shop: "Shop") -> set[str]:

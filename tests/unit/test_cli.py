@@ -608,6 +608,11 @@ def test_the_training_of_an_apply_that_was_killed_is_done_by_the_next(shop: Path
     ):
         done = keepfit("run", *arguments, "--root", shop)
         assert done.exit_code == 0, done.output
+    edit(shop, "models/returns.yaml", "features: orders ", "features: sales ")
+    planned = keepfit("plan", "--root", shop).output
+    # No edit was ever applied: the features are those that the live version was trained on.
+    assert "~ model returns: features orders -> sales\n" in planned
+    edit(shop, "models/returns.yaml", "features: sales ", "features: orders ")
     edit(shop, "features.py", "ttl=timedelta(", "ttl=2 * timedelta(")
     command = [sys.executable, "-u", "-m", "keepfit", "apply", "--root", str(shop)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as killed:

@@ -64,7 +64,10 @@ def test_a_row_is_coded_to_the_numbers_a_frame_of_it_is(rows: list[tuple[Any, An
 def test_all_rows_of_a_sample_are_coded_alike() -> None:
     coding = Coding.learn(FRAME, CATEGORIES)
     coder = RowCoder(coding)
-    rows = FRAME.astype(object).where(FRAME.notna(), None).to_dict("records")
+    rows: list[dict[str, Any]] = [
+        {str(name): value for name, value in row.items()}
+        for row in FRAME.astype(object).replace({np.nan: None}).to_dict("records")
+    ]
     np.testing.assert_array_equal(coder.matrix([coder.code(row) for row in rows]), coding.matrix(FRAME))
 
 

@@ -65,7 +65,7 @@ def look(path: Path, entries: Iterable[Entry], file: str = "suite") -> list[Fail
     ).read()  # unlike `read_table`, it reads a file with a name that is there twice
     wanted = _known(entries, file)
     batch = _batch(_frame(table))
-    return [_look(batch, entry, _with_moments(each, table.schema)) for entry, each in wanted]
+    return [_look(batch, entry, each, table.schema) for entry, each in wanted]
 
 
 def _expectation(entry: Entry, file: str) -> Any:
@@ -129,10 +129,10 @@ def _moment(value: Any, kind: pa.DataType) -> Any:
     return at if kind.tz else at.replace(tzinfo=None)
 
 
-def _look(batch: Any, entry: Entry, expectation: Any) -> Failure | None:
+def _look(batch: Any, entry: Entry, expectation: Any, schema: pa.Schema) -> Failure | None:
     column = entry.kwargs.get("column")
     try:
-        found = batch.validate(expectation, result_format="SUMMARY")
+        found = batch.validate(_with_moments(expectation, schema), result_format="SUMMARY")
     except Exception as error:  # noqa: BLE001 - GX lets anything through, and one expectation must not cost the rest
         return Failure(entry.type, column, entry.severity, unlookable(error))
     if not found.success:

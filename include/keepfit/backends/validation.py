@@ -48,15 +48,16 @@ def validate_rows(
     name, entries = parse_suite(suite, file)
     columns = Columns.of(path)
     absent, there = _sorted_out(entries, columns)
-    checks = {entry.place: check for entry in there if (check := compile_entry(entry, columns))}
+    checks = [check for entry in there if (check := compile_entry(entry, columns))]
     with engine(bounds, scratch) as connection:
         columns.show(connection, path)
         named = [each for each in key if each in columns.kinds]
-        scanned = run_checks(connection, list(checks.values()), columns.kinds, named)
+        scanned = run_checks(connection, checks, columns.kinds, named)
+    decided = {each.check.entry.place for each in scanned.found}
     failures = [
         *_schema_failures(absent, columns),
         *_said(scanned.found),
-        *_looked_at_by_gx(path, [entry for entry in there if entry.place not in checks], file),
+        *_looked_at_by_gx(path, [entry for entry in there if entry.place not in decided], file),
     ]
     if not scanned.rows:
         failures.append(

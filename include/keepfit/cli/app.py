@@ -22,6 +22,7 @@ from keepfit.cli import (
     release,
     run,
     schema,
+    serve,
     service,
 )
 from keepfit.errors import KeepfitError
@@ -64,6 +65,7 @@ app.command()(moves.history)
 app.command()(moves.live)
 app.command()(release.release)
 app.command()(release.rollback)
+app.command()(serve.serve)
 app.command()(service.up)
 app.command()(service.status)
 app.command()(service.down)

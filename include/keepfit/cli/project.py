@@ -45,11 +45,17 @@ def open_project(given: Path | None) -> Project:
 @contextmanager
 def open_stores(project: Project) -> Iterator[Locations]:
     """Make the project's databases available, migrated, for as long as the block lasts."""
-    from keepfit.embedded.settings import SHARED
     from keepfit.embedded.stores import stores
+
+    share_settings()
+    with stores(project) as locations:
+        yield locations
+
+
+def share_settings() -> None:
+    """Set for this process what holds for all of keepfit's, where nobody has set it otherwise."""
+    from keepfit.embedded.settings import SHARED
 
     for name, value in SHARED.items():
         if not name.startswith("AIRFLOW"):
             os.environ.setdefault(name, value)
-    with stores(project) as locations:
-        yield locations

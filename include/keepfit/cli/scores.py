@@ -58,7 +58,7 @@ def told_release(result: Result, _: Snapshot) -> Iterator[str]:
 
 def told_verification(result: Result, _: Snapshot) -> Iterator[str]:
     """Say what was seen to agree."""
-    servers = f", and {result['servers']} servers answer so" if result.get("servers") else ""
+    servers = f", and every server answers so ({result['servers']})" if result.get("servers") else ""
     yield f"registry, ledger and model agree{servers}"
 
 

@@ -74,6 +74,8 @@ class ApplyRun:
     def apply(self) -> Result:
         """Write the edit into Feast's registry; return the views to materialise whole.
 
+        What is removed stays until the edit is recorded: till then the live versions may read it.
+
         Raises:
             EditError: The files were edited since the plan, or are broken by now.
             NotReadyError: Another edit was applied since the plan, or a store does not answer.
@@ -83,9 +85,7 @@ class ApplyRun:
             now = make_plan(self._project)
             if now.digest != self._stored["digest"]:
                 raise EditError("feature_repo/ was edited since it was planned. Start again.")
-            held = self._store.registered()
-            removed = [each for each in self.planned.removed if each.kind in _FEAST and each.label in held]
-            self._store.apply([Content(each.kind, each.name, {}) for each in removed])
+            self._store.apply()
         return self.folder.write("apply", {"views": list(self.planned.views)})
 
     def rematerialize(self, view: str) -> Result:
@@ -97,6 +97,8 @@ class ApplyRun:
 
     def decide(self) -> list[Result]:
         """Record the edit and ask for the trainings it makes necessary; return them, and those skipped.
+
+        What the edit removes is taken out then.
 
         A training that an earlier edit asked for and that came to no verdict is asked for again.
         """
@@ -110,8 +112,17 @@ class ApplyRun:
         asked += [each for model in others if (each := change.unfinished(model, self.edits))]
         if not recorded and (plan.changes or self._stored["position"] == 1):
             self.edits.record_edit(self._edit())
+        if not self.folder.has("decide"):
+            self._remove()
         self.folder.write("decide", {"asked": asked})
         return asked
+
+    def _remove(self) -> None:
+        """Take out what is gone from the files, last of all: nothing reads it any more."""
+        held = self._store.registered()
+        removed = [each for each in self.planned.removed if each.kind in _FEAST and each.label in held]
+        if removed:
+            self._store.remove([Content(each.kind, each.name, {}) for each in removed])
 
     def _edit(self) -> Edit:
         return Edit(

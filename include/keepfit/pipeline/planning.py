@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from keepfit.ledger import Edit, FeatureLedger
+from keepfit.pipeline.held import features_in_use
 from keepfit.spec import Problem, Project, check_project
 from keepfit.spec.content import Content, Contents, project_contents
 from keepfit.spec.load import PROJECT_FILE
@@ -49,7 +50,7 @@ def make_plan(project: Project) -> Planned:
     features = features or _as_registered(last, registered)
     filed = _as_before(last, problems) | dict(project_contents(project))
     wanted = {**features, **filed}
-    before = _applied(last, registered, wanted)
+    before = _trained(project, wanted) | _applied(last, registered, wanted)
     told = tuple(str(problem) for problem in (*problems, *unfit))
     made = replace(plan(before, wanted, told), stops=tuple(stops(before, wanted, partial(_live, project))))
     return Planned(made, wanted, last.position + 1 if last else 1)
@@ -114,7 +115,19 @@ def _as_before(last: Edit | None, problems: tuple[Problem, ...]) -> dict[str, Co
     return {label: each for label, each in _recorded(last).items() if label in broken}
 
 
-def _applied(last: Edit | None, registered: Contents, wanted: Contents) -> Contents:
+def _trained(project: Project, wanted: Contents) -> dict[str, Content]:
+    """Return the models as they were trained, of those that are edited before any edit names them."""
+    found = {}
+    for each in wanted.values():
+        used = features_in_use(project, each.name) if each.kind == "model" else None
+        if used not in (None, each.properties.get("features")):
+            rest = (label for label in each.uses if not label.startswith("feature service "))
+            properties = {**each.properties, "features": str(used)}
+            found[each.label] = replace(each, properties=properties, uses=(f"feature service {used}", *rest))
+    return found
+
+
+def _applied(last: Edit | None, registered: Contents, wanted: Contents) -> dict[str, Content]:
     """Return what is applied: what the ledger says, unless the registry was changed by others.
 
     An edit is recorded when all that follows from it is done, so one that was cut short is seen here again.

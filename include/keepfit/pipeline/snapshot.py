@@ -12,6 +12,7 @@ from typing import Any
 from keepfit.errors import ConfError, SpecError
 from keepfit.pipeline.asked_for import refuse_unasked
 from keepfit.pipeline.folder import RunFolder
+from keepfit.pipeline.held import as_applied
 from keepfit.spec import DatasetSpec, Locations, ModelSpec, Project, ProjectSpec, Window
 
 SNAPSHOT = "snapshot"
@@ -101,7 +102,7 @@ def take_snapshot(
             "root": str(project.root),
             "project": project.spec.model_dump(mode="json"),
             "datasets": {name: spec.model_dump(mode="json") for name, spec in project.datasets.items()},
-            "model": project.model(model).model_dump(mode="json") if model else None,
+            "model": as_applied(project, model).model_dump(mode="json") if model else None,
             "dataset": project.dataset(dataset).name if dataset else None,
             "files": project.texts(dataset) if dataset else {},
             "spec_digest": project.digest(model=model, dataset=dataset),

@@ -1,6 +1,6 @@
 """The `serving` block of `feature_repo/keepfit.yaml`: how `keepfit serve` answers requests."""
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -45,6 +45,11 @@ class ServingSpec(Closed):
     """A longer request is refused before it is read."""
     max_rows: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
     """The most rows of one request."""
+    timeout_seconds: Seconds = 5.0
+    """The longest a request waits for the online store, or for a model that is slow."""
+    unknown_entities: Literal["refuse", "missing"] = "refuse"
+    """What becomes of a row whose entity the online store does not know: `refuse` answers 404,
+    `missing` predicts without its features, as a batch prediction does."""
     log: bool = True
     """Keep a prediction log: what was asked, which features were used, what was answered."""
     log_seconds: Seconds = 1.0

@@ -51,8 +51,12 @@ def test_values_of_all_types_are_those_that_feast_reads(repo: Repo, guarded: boo
     with reader(repo, refs, guarded=guarded) as (read, feast):
         answer = read.read(asked)
         there = feast.get_online_features(refs, asked).to_dict(include_event_timestamps=True)
+        again = store.get_online_features(refs, asked).to_dict(include_event_timestamps=True)
     assert list(answer.values) == list(reversed(TYPES))
     # A number that is none equals itself as text only.
+    assert {name: repr(values) for name, values in again.items()} == {
+        name: repr(values) for name, values in there.items()
+    }
     assert repr(answer.values) == repr({name: there[name] for name in answer.values})
     seconds = [int(at.timestamp()) if at else 0 for at in answer.event_times["stats"]]
     assert seconds == there["trips__ts"]

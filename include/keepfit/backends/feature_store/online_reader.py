@@ -43,6 +43,7 @@ class OnlineReader:
         self._on_demand = OnDemand(on_demand, refs) if on_demand else None
         self._views = [ReadView(view, sorted(names)) for view, names in grouped]
         self.join_keys = tuple(dict.fromkeys(chain.from_iterable(view.columns for view in self._views)))
+        self.keys_of = {view.name: view.columns for view in self._views}
         self.time_to_live = {view.name: view.time_to_live for view in self._views}
         self._kinds = {
             field.column: field.dtype.to_value_type() for view in self._views for field in view.fields

@@ -3,7 +3,7 @@
 import hashlib
 import logging
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from keepfit.backends.feature_store.contents import contents_of
 from keepfit.backends.feature_store.left_out import ready
 from keepfit.backends.feature_store.quiet import quiet
 from keepfit.backends.feature_store.reach import is_sqlite
-from keepfit.backends.feature_store.remove import REMOVING, remove, take_off
+from keepfit.backends.feature_store.remove import take_off
 from keepfit.backends.feature_store.texts import keep_definitions, read_definitions
 from keepfit.backends.feature_store.transaction import all_at_once
 from keepfit.errors import FeatureStoreError, SpecError
@@ -73,11 +73,10 @@ def write(
     datasets: Mapping[str, DatasetSpec],
     *,
     columns: Mapping[str, Columns],
-    removed: Sequence[Any] = (),
 ) -> str:
     """Check a repository, then write it into the registry, all at once; return its digest.
 
-    What is removed loses its online values too; if that is cut short, the next time.
+    A removal that was cut short is finished too.
     """
     texts, digest = read_definitions(repo), digest_of(repo, datasets)
     objects = collect(repo)
@@ -88,8 +87,7 @@ def write(
     with all_at_once(feast):
         _apply(feast, [thing for thing in ready(objects) if not isinstance(thing, Project)])
         _let_readers_read(feast)
-        note = remove(feast, removed, _tags(feast))
-        tags = {_APPLIED: f"{digest} {locations.lake}", REMOVING: note}
+        tags = {**_tags(feast), _APPLIED: f"{digest} {locations.lake}"}
         feast.registry.apply_project(Project(name=feast.project, tags=tags), commit=True)
     take_off(feast)
     feast.refresh_registry()

@@ -2,7 +2,7 @@
 
 import json
 from base64 import b64decode, b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from feast import Entity, FeatureService, FeatureView, LabelView, Project, StreamFeatureView
@@ -13,7 +13,9 @@ from feast.protos.feast.core.FeatureView_pb2 import FeatureView as FeatureViewPr
 from feast.protos.feast.core.LabelView_pb2 import LabelView as LabelViewProto
 from feast.protos.feast.core.StreamFeatureView_pb2 import StreamFeatureView as StreamFeatureViewProto
 
-REMOVING = "keepfit.removing"
+from keepfit.backends.feature_store.transaction import all_at_once
+
+_REMOVING = "keepfit.removing"
 """The project's tag that holds the views whose online values are still to be taken off."""
 _STORED: Mapping[str, tuple[Any, Any]] = {
     "FeatureView": (FeatureView, FeatureViewProto),
@@ -22,27 +24,23 @@ _STORED: Mapping[str, tuple[Any, Any]] = {
 }
 
 
-def remove(feast: Feast, things: Sequence[Any], tags: Mapping[str, str]) -> str:
-    """Take objects out of the registry; return a note of what is then to be taken off the online store.
-
-    Args:
-        feast: The store.
-        things: The objects.
-        tags: The project's, which may hold the note of a removal that was cut short.
-    """
+def remove(feast: Feast, things: Sequence[Any]) -> None:
+    """Take objects out of the registry, all at once, and then their values off the online store."""
     registry, project = feast.registry, feast.project
-    for thing in things:
-        if isinstance(thing, Entity):
-            registry.delete_entity(thing.name, project)
-        elif isinstance(thing, DataSource):
-            registry.delete_data_source(thing.name, project)
-        elif isinstance(thing, FeatureService):
-            registry.delete_feature_service(thing.name, project)
-        else:
-            registry.delete_feature_view(thing.name, project)
-    views = [each for each in things if type(each).__name__ in _STORED]
-    noted = [(type(each).__name__, b64encode(each.to_proto().SerializeToString()).decode()) for each in views]
-    return json.dumps([*_noted(tags), *noted])
+    with all_at_once(feast):
+        for thing in things:
+            if isinstance(thing, Entity):
+                registry.delete_entity(thing.name, project)
+            elif isinstance(thing, DataSource):
+                registry.delete_data_source(thing.name, project)
+            elif isinstance(thing, FeatureService):
+                registry.delete_feature_service(thing.name, project)
+            else:
+                registry.delete_feature_view(thing.name, project)
+        tags = registry.get_project(project, allow_cache=False).tags
+        note = json.dumps([*_noted(tags), *_notes(things)])
+        registry.apply_project(Project(name=project, tags={**tags, _REMOVING: note}), commit=True)
+    take_off(feast)
 
 
 def take_off(feast: Feast) -> None:
@@ -66,12 +64,18 @@ def take_off(feast: Feast) -> None:
         entities_to_keep=[],
         partial=False,
     )
-    tags = {name: value for name, value in project.tags.items() if name != REMOVING}
+    tags = {name: value for name, value in project.tags.items() if name != _REMOVING}
     feast.registry.apply_project(Project(name=feast.project, tags=tags), commit=True)
 
 
+def _notes(things: Sequence[Any]) -> Iterator[tuple[str, str]]:
+    for each in things:
+        if (kind := type(each).__name__) in _STORED:
+            yield kind, b64encode(each.to_proto().SerializeToString()).decode()
+
+
 def _noted(tags: Mapping[str, str]) -> list[tuple[str, str]]:
-    return [(kind, text) for kind, text in json.loads(tags.get(REMOVING, "[]"))]
+    return [(kind, text) for kind, text in json.loads(tags.get(_REMOVING, "[]"))]
 
 
 def _read(kind: str, text: str) -> Any:

@@ -27,6 +27,7 @@ from keepfit.backends.feature_store.reach import (
     registry_at,
 )
 from keepfit.backends.feature_store.register import register, write
+from keepfit.backends.feature_store.remove import remove
 from keepfit.backends.feature_store.view import RegisteredView
 from keepfit.backends.lake import Lake
 from keepfit.backends.lock import alone
@@ -124,8 +125,8 @@ class FeatureStore:
         with TemporaryDirectory(prefix="keepfit-trial-") as folder:
             yield FeatureStore(self._project, self._engine, self._columns, trial=Path(folder))
 
-    def apply(self, removed: Sequence[Content] = ()) -> None:
-        """Write the repository into the registry, and take out what is removed.
+    def apply(self) -> None:
+        """Write the repository into the registry; what it no longer holds stays.
 
         Nothing is written before everything is checked, and nobody else writes meanwhile.
 
@@ -135,15 +136,17 @@ class FeatureStore:
         """
         with self._alone("registry"), registry_at(self._locations):
             reach_online_store(self._feast)
-            gone = [registered_object(self._feast, each) for each in removed]
-            write(
-                self._feast,
-                self._repo,
-                self._locations,
-                self._datasets,
-                columns=self._columns,
-                removed=gone,
-            )
+            write(self._feast, self._repo, self._locations, self._datasets, columns=self._columns)
+
+    def remove(self, contents: Sequence[Content]) -> None:
+        """Take what is registered out of the registry, and its values off the online store.
+
+        Raises:
+            NotReadyError: The registry or the online store does not answer.
+        """
+        with self._alone("registry"), registry_at(self._locations):
+            reach_online_store(self._feast)
+            remove(self._feast, [registered_object(self._feast, each) for each in contents])
 
     def service(self, name: str) -> ServiceDescription:
         """Say what a feature service offers, and what a row must bring."""

@@ -22,6 +22,13 @@ def load(place: Place, model: str, version: str, recorded: dict[str, str]) -> Lo
         return LoadedModel(model, version, model_files.load(folder, recorded))
 
 
+def copy(place: Place, model: str, version: str, folder: Path) -> None:
+    """Copy a version's files into a new folder, as they are."""
+    with TemporaryDirectory() as scratch, told(f"The files of version {version} of {model} cannot be read"):
+        found = _fetch(place, f"{_location(place, model, version)}/data/{FOLDER}", Path(scratch))
+        shutil.copytree(found, folder)
+
+
 def kept_file(place: Place, model: str, version: str, name: str, *, what: str, digest: str) -> Path:
     """Return a file kept with a version, fetched once and only as it was recorded."""
     kept = place.artifacts / ".fetched" / model / version / name

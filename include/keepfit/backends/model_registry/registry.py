@@ -102,6 +102,10 @@ class ModelRegistry:
         """
         return fetching.load(self._place, model, version, dict(self.details(model, version).files))
 
+    def copy_files(self, model: str, version: str, folder: Path) -> None:
+        """Copy a version's model files into a new folder, as they are: who reads them verifies them."""
+        fetching.copy(self._place, model, version, folder)
+
     def reference(self, model: str, version: str) -> Path:
         """Return a version's sample of training rows: its features, `score` and `label`, as Parquet.
 

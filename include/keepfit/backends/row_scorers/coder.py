@@ -46,7 +46,7 @@ class RowCoder:
                 coded.append(_MISSING)
             elif levels is None:
                 # Most are finite floats, and a call costs as much as all else.
-                finite = value.__class__ is float and value - value == 0.0  # type: ignore[operator]
+                finite = value.__class__ is float and value - value == 0.0
                 coded.append(value if finite else number(value))  # type: ignore[arg-type]
             else:
                 coded.append(category(value, levels))

@@ -32,7 +32,8 @@ class Check:
     entry: Entry
     needs: tuple[str, ...]
     """Expressions over all the rows, one value each."""
-    judge: Callable[[Sequence[Any]], Verdict]
+    judge: Callable[[Sequence[Any]], Verdict | None]
+    """What the values mean; None where only Great Expectations can say."""
     fails: str | None = None
     """The condition that is true for the rows that fail, where rows fail one by one."""
 

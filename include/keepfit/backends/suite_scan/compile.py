@@ -7,11 +7,12 @@ from typing import Any
 
 from keepfit.backends.suite_file import Entry
 from keepfit.backends.suite_scan import measures, row_checks, table_checks
+from keepfit.backends.suite_scan.arguments import LIMITS, limits_alike, meant_alike
 from keepfit.backends.suite_scan.check import Asked, Check
 from keepfit.backends.suite_scan.rows import Columns
 
 _ROWS = ("row_condition", "condition_parser")
-_LIMITS = ("min_value", "max_value", "strict_min", "strict_max")
+_LIMITS = (*LIMITS, "strict_min", "strict_max")
 _MAP = ("mostly", *_ROWS)
 
 
@@ -22,6 +23,13 @@ class Rule:
     write: Callable[[Asked], Check | None]
     needs: tuple[str, ...]
     may_have: tuple[str, ...]
+    counts: bool = False
+    """Whether its limits are counts."""
+
+    def takes(self, kwargs: Mapping[str, Any]) -> bool:
+        """Tell whether it takes these arguments, as Great Expectations does."""
+        named = set(self.needs) <= set(kwargs) <= {*self.needs, *self.may_have}
+        return named and meant_alike(kwargs) and limits_alike(kwargs, whole=self.counts)
 
 
 _COLUMN = ("column",)
@@ -37,7 +45,9 @@ RULES: Mapping[str, Rule] = {
         "column_values_to_be_unique": Rule(row_checks.unique, _COLUMN, _MAP),
         "column_values_to_match_regex": Rule(row_checks.match, (*_COLUMN, "regex"), _MAP),
         "column_values_to_not_match_regex": Rule(row_checks.not_match, (*_COLUMN, "regex"), _MAP),
-        "column_value_lengths_to_be_between": Rule(row_checks.length, _COLUMN, (*_LIMITS, *_MAP)),
+        "column_value_lengths_to_be_between": Rule(
+            row_checks.length, _COLUMN, (*_LIMITS, *_MAP), counts=True
+        ),
         "column_values_to_be_of_type": Rule(table_checks.of_type, (*_COLUMN, "type_"), ("mostly",)),
         "column_pair_values_a_to_be_greater_than_b": Rule(
             row_checks.greater, _PAIR, ("or_equal", "ignore_row_if", *_MAP)
@@ -52,13 +62,17 @@ RULES: Mapping[str, Rule] = {
         "column_median_to_be_between": Rule(measures.median, _COLUMN, (*_LIMITS, *_ROWS)),
         "column_sum_to_be_between": Rule(measures.total, _COLUMN, (*_LIMITS, *_ROWS)),
         "column_stdev_to_be_between": Rule(measures.deviation, _COLUMN, (*_LIMITS, *_ROWS)),
-        "column_unique_value_count_to_be_between": Rule(measures.different, _COLUMN, (*_LIMITS, *_ROWS)),
+        "column_unique_value_count_to_be_between": Rule(
+            measures.different, _COLUMN, (*_LIMITS, *_ROWS), counts=True
+        ),
         "column_proportion_of_unique_values_to_be_between": Rule(
             measures.share_of_different, _COLUMN, (*_LIMITS, *_ROWS)
         ),
-        "table_row_count_to_be_between": Rule(table_checks.row_count_between, (), (*_LIMITS, *_ROWS)),
+        "table_row_count_to_be_between": Rule(
+            table_checks.row_count_between, (), (*_LIMITS, *_ROWS), counts=True
+        ),
         "table_row_count_to_equal": Rule(table_checks.row_count_equal, ("value",), _ROWS),
-        "table_column_count_to_be_between": Rule(table_checks.column_count_between, (), _LIMITS[:2]),
+        "table_column_count_to_be_between": Rule(table_checks.column_count_between, (), LIMITS, counts=True),
         "table_column_count_to_equal": Rule(table_checks.column_count_equal, ("value",), ()),
         "table_columns_to_match_set": Rule(table_checks.columns_as_set, ("column_set",), ("exact_match",)),
         "table_columns_to_match_ordered_list": Rule(table_checks.columns_as_list, ("column_list",), ()),
@@ -69,7 +83,7 @@ RULES: Mapping[str, Rule] = {
 def compile_entry(entry: Entry, columns: Columns) -> Check | None:
     """Write an entry in SQL; None if Great Expectations itself has to look at it."""
     rule = RULES.get(entry.type)
-    if rule is None or not _takes(rule, entry.kwargs) or not _ordered(entry.kwargs):
+    if rule is None or not rule.takes(entry.kwargs):
         return None
     if not all(name in columns.kinds for name in columns_named(entry)):
         return None
@@ -90,13 +104,3 @@ def columns_named(entry: Entry) -> tuple[str, ...]:
 
 def _listed(names: Any) -> Iterable[Any]:
     return names if isinstance(names, list | tuple) else ()
-
-
-def _ordered(kwargs: Mapping[str, Any]) -> bool:
-    """Tell whether limits are in order; what is wrong with others, Great Expectations says."""
-    low, high = kwargs.get("min_value"), kwargs.get("max_value")
-    return low is None or high is None or (isinstance(low, str) == isinstance(high, str) and low <= high)
-
-
-def _takes(rule: Rule, kwargs: Mapping[str, Any]) -> bool:
-    return set(rule.needs) <= set(kwargs) <= {*rule.needs, *rule.may_have}

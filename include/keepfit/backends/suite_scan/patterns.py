@@ -1,8 +1,11 @@
 """Python's regular expressions in the engine's dialect, RE2, where both mean the same."""
 
 import re
+from math import prod
 
 _CLASSES = {"d": r"\p{Nd}", "w": r"\p{L}\p{N}_"}
+_MOST_TIMES = 200
+"""RE2 refuses what takes too much memory; it repeats nothing more than 1,000 times."""
 _SAME = set("tnrfv")
 _TOKEN = re.compile(r"\\(?P<escaped>.)|(?P<bracket>[\[\]])|(?P<end>\$)|(?P<other>.)", re.DOTALL)
 
@@ -14,6 +17,8 @@ def in_re2(pattern: str) -> str | None:
     try:
         re.compile(pattern)
     except re.error:
+        return None
+    if prod(max(1, int(times)) for times in re.findall(r"\d+(?=,?\d*\})", pattern)) > _MOST_TIMES:
         return None
     written, inside = [], False
     for token in _TOKEN.finditer(pattern):

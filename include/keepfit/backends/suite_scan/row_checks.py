@@ -1,12 +1,14 @@
 """Expectations that rows meet or fail one by one."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from keepfit.backends.engine import identifier, identifiers, literal
+from keepfit.backends.suite_scan.arguments import LIMITS
 from keepfit.backends.suite_scan.check import Asked, Check, Verdict
-from keepfit.backends.suite_scan.literals import limit, members
+from keepfit.backends.suite_scan.literals import is_number, limit, members
 from keepfit.backends.suite_scan.patterns import in_re2
 from keepfit.backends.suite_scan.row_condition import EVERY
 from keepfit.backends.suite_scan.rows import ROWS
@@ -14,8 +16,10 @@ from keepfit.backends.suite_scan.rows import ROWS
 _PAIRS_LEFT_OUT = {
     "both_values_are_missing": "{a} IS NOT NULL OR {b} IS NOT NULL",
     "either_value_is_missing": "{a} IS NOT NULL AND {b} IS NOT NULL",
-    "neither": EVERY,
+    "neither": EVERY,  # as long as none is missing
 }
+_FEWEST = 2
+"""Columns that are unique together."""
 _LEFT_OUT = {"all_values_are_missing": " OR ", "any_value_is_missing": " AND "}
 
 
@@ -73,6 +77,8 @@ def length(asked: Asked) -> Check | None:
 
 def unique(asked: Asked) -> Check | None:
     """Expect no value twice."""
+    if asked.kind == "nested":
+        return None
     return _once(asked, [asked.kwargs["column"]], f"{asked.column} IS NOT NULL")
 
 
@@ -80,7 +86,9 @@ def compound_unique(asked: Asked) -> Check | None:
     """Expect no values of several columns twice together."""
     names = asked.kwargs["column_list"]
     joint = _LEFT_OUT.get(asked.kwargs.get("ignore_row_if", "all_values_are_missing"))
-    if joint is None:
+    if joint is None or len(names) < _FEWEST or len(set(names)) < len(names):
+        return None
+    if any(asked.columns.kinds[name] == "nested" for name in names):
         return None
     return _once(asked, names, joint.join(f"{identifier(name)} IS NOT NULL" for name in names))
 
@@ -110,9 +118,8 @@ def within_limits(asked: Asked, value: str, *, numeric: bool = False) -> str | N
 
 
 def _only_numbers(asked: Asked) -> bool:
-    limits = [asked.kwargs.get(name) for name in ("min_value", "max_value")]
-    there = [each for each in limits if each is not None]
-    return bool(there) and all(isinstance(each, int | float) for each in there)
+    limits = [value for name in LIMITS if (value := asked.kwargs.get(name)) is not None]
+    return bool(limits) and all(map(is_number, limits))
 
 
 def _listed(asked: Asked) -> str | None:
@@ -126,7 +133,7 @@ def _found(asked: Asked) -> str | None:
     return None if pattern is None else f"regexp_matches({asked.column}, {literal(pattern)})"
 
 
-def _of_values(asked: Asked, wanted: str) -> Check | None:
+def _of_values(asked: Asked, wanted: str) -> Check:
     # A comparison with NULL is neither true nor false, so missing values do not fail.
     return _by_row(asked, f"NOT ({wanted})", asked.values)
 
@@ -134,20 +141,33 @@ def _of_values(asked: Asked, wanted: str) -> Check | None:
 def _pair(asked: Asked, sign: str) -> Check | None:
     names = (asked.kwargs["column_A"], asked.kwargs["column_B"])
     kinds = {asked.columns.kinds[name] for name in names}
-    left_out = _PAIRS_LEFT_OUT.get(asked.kwargs.get("ignore_row_if", "both_values_are_missing"))
-    if left_out is None or not (len(kinds) == 1 or kinds == {"int", "float"}) or "other" in kinds:
+    ignored = asked.kwargs.get("ignore_row_if", "both_values_are_missing")
+    left_out = _PAIRS_LEFT_OUT.get(ignored)
+    if left_out is None or not (len(kinds) == 1 or kinds == {"int", "float"}) or kinds & {"other", "nested"}:
         return None
     a, b = map(identifier, names)
     considered, fails = left_out.format(a=a, b=b), f"NOT coalesce({a} {sign} {b}, false)"
     needs = (asked.rows, asked.count(considered), asked.count(considered, fails))
-    return _judged(asked, needs, asked.all_of(considered, fails))
+    check = _judged(asked, needs, asked.all_of(considered, fails))
+    if ignored != "neither":
+        return check
+    missing = asked.count(f"{a} IS NULL OR {b} IS NULL")
+    return replace(check, needs=(*needs, missing), judge=partial(_judge_none_missing, judge=check.judge))
 
 
-def _by_row(asked: Asked, fails: str, looked_at: str, *, told: bool = True) -> Check | None:
+def _judge_none_missing(
+    values: Sequence[Any], *, judge: Callable[[Sequence[Any]], Verdict | None]
+) -> Verdict | None:
+    # What pandas says of a missing value depends on how it holds the column.
+    *values, missing = values
+    return None if missing else judge(values)
+
+
+def _by_row(asked: Asked, fails: str, looked_at: str, *, told: bool = True) -> Check:
     return _judged(asked, (asked.rows, looked_at, asked.count(fails)), asked.all_of(fails), told=told)
 
 
-def _once(asked: Asked, names: Sequence[str], considered: str) -> Check | None:
+def _once(asked: Asked, names: Sequence[str], considered: str) -> Check:
     by = identifiers(names)
     where = asked.all_of(considered)
     groups = f"SELECT count(*) AS n FROM {ROWS} WHERE {where} GROUP BY {by}"
@@ -156,11 +176,9 @@ def _once(asked: Asked, names: Sequence[str], considered: str) -> Check | None:
     return _judged(asked, (asked.rows, asked.count(considered), twice), failing)
 
 
-def _judged(asked: Asked, needs: tuple[str, ...], fails: str, *, told: bool = True) -> Check | None:
-    mostly = asked.kwargs.get("mostly", 1)
-    if not isinstance(mostly, int | float):
-        return None
-    return Check(asked.entry, needs, partial(_judge, mostly=float(mostly), told=told), fails)
+def _judged(asked: Asked, needs: tuple[str, ...], fails: str, *, told: bool = True) -> Check:
+    mostly = float(asked.kwargs.get("mostly", 1))
+    return Check(asked.entry, needs, partial(_judge, mostly=mostly, told=told), fails)
 
 
 def _judge(values: Sequence[Any], *, mostly: float, told: bool) -> Verdict:

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from keepfit.backends.engine import Connection, identifier, literal
 from keepfit.errors import SchemaError
 
-Kind = Literal["int", "float", "text", "bool", "zoned time", "plain time", "date", "other"]
+Kind = Literal["int", "float", "text", "bool", "zoned time", "plain time", "date", "other", "nested"]
 ROWS = "keepfit_rows"
 """The view that the checks read."""
 NUMBER = "file_row_number"
@@ -27,14 +27,19 @@ class Columns:
     """Those whose name is there once."""
     listed: tuple[str, ...]
     """All names in their order, also those that are there twice."""
+    floating: frozenset[str] = frozenset()
+    """Those that may hold NaN."""
 
     @classmethod
     def of(cls, file: Path) -> Self:
         """Read a file's schema."""
         schema = pq.read_schema(file)
         often = Counter(schema.names)
+        single = [each for each in schema if often[each.name] == 1]
         return cls(
-            {each.name: _kind(each.type) for each in schema if often[each.name] == 1}, (*schema.names,)
+            {each.name: _kind(each.type) for each in single},
+            (*schema.names,),
+            frozenset(each.name for each in single if pa.types.is_floating(each.type)),
         )
 
     def show(self, connection: Connection, file: Path) -> None:
@@ -48,8 +53,14 @@ class Columns:
                 f"The rows have a column {taken[0]!r}, and the engine that checks them numbers rows by that "
                 "name. Give the column another name at the source, or do not extract it."
             )
-        shown = ", ".join([*(_shown(name, kind) for name, kind in self.kinds.items()), NUMBER])
+        shown = ", ".join([*(self._shown(name) for name in self.kinds), NUMBER])
         connection.execute(f"CREATE VIEW {ROWS} AS SELECT {shown} FROM {numbered(file)}")
+
+    def _shown(self, name: str) -> str:
+        column = identifier(name)
+        if name not in self.floating:
+            return column
+        return f"CASE WHEN isnan({column}) THEN NULL ELSE {column} END AS {column}"
 
 
 def numbered(file: Path) -> str:
@@ -57,14 +68,11 @@ def numbered(file: Path) -> str:
     return f"read_parquet([{literal(str(file))}], {NUMBER} = true)"
 
 
-def _shown(name: str, kind: Kind) -> str:
-    column = identifier(name)
-    return f"CASE WHEN isnan({column}) THEN NULL ELSE {column} END AS {column}" if kind == "float" else column
-
-
 def _kind(kind: pa.DataType) -> Kind:
     if pa.types.is_timestamp(kind):
         return "zoned time" if kind.tz else "plain time"
+    if pa.types.is_nested(kind):
+        return "nested"
     return _KINDS.get(kind, "other")
 
 

@@ -28,7 +28,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Scanned:
-    """What one scan tells."""
+    """What one scan tells; nothing of a check that it leaves to Great Expectations."""
 
     found: tuple[Found, ...]
     rows: int
@@ -52,11 +52,12 @@ def run_checks(
     values = _values(connection, list(dict.fromkeys(needed)))
     rows = int(values["count(*)"])
     missing = {name: rows - int(values[count]) for name, count in there.items()}
-    return Scanned(tuple(_found(connection, check, values, key) for check in checks), rows, missing)
+    judged = ((check, check.judge([values[each] for each in check.needs])) for check in checks)
+    found = (_found(connection, check, verdict, key) for check, verdict in judged if verdict is not None)
+    return Scanned(tuple(found), rows, missing)
 
 
-def _found(connection: Connection, check: Check, values: Mapping[str, Any], key: Sequence[str]) -> Found:
-    verdict = check.judge([values[each] for each in check.needs])
+def _found(connection: Connection, check: Check, verdict: Verdict, key: Sequence[str]) -> Found:
     if verdict.met or not verdict.count or check.fails is None:
         return Found(check, verdict)
     return Found(check, verdict, *_failing(connection, check, key))

@@ -36,9 +36,7 @@ def column_count_equal(asked: Asked) -> Check | None:
 
 def columns_as_set(asked: Asked) -> Check | None:
     """Expect these columns, in any order."""
-    wanted = asked.kwargs.get("column_set")
-    if not isinstance(wanted, list | tuple | set):
-        return None
+    wanted = asked.kwargs["column_set"]
     there = set(asked.columns.listed)
     exact = asked.kwargs.get("exact_match", True)
     met = there == set(wanted) if exact else set(wanted) <= there
@@ -47,9 +45,8 @@ def columns_as_set(asked: Asked) -> Check | None:
 
 def columns_as_list(asked: Asked) -> Check | None:
     """Expect these columns in this order."""
-    wanted = asked.kwargs.get("column_list")
     there = list(asked.columns.listed)
-    return _of_columns(asked, there, met=there == list(wanted)) if isinstance(wanted, list | tuple) else None
+    return _of_columns(asked, there, met=there == list(asked.kwargs["column_list"]))
 
 
 def of_type(asked: Asked) -> Check | None:

@@ -8,17 +8,28 @@ from typing import Any
 
 import numpy as np
 from feast import Entity, FeatureView, RepoConfig
+from feast.infra.key_encoding_utils import serialize_entity_key
 from feast.infra.online_stores.sqlite import (
     SqliteOnlineStore,
     SqliteOnlineStoreConfig,
     _table_id,
 )
+from feast.protos.feast.types.EntityKey_pb2 import EntityKey
+from feast.protos.feast.types.Value_pb2 import Value
 from pydantic import StrictStr, model_validator
 
 from keepfit.backends.engine import identifier, literal
 from keepfit.backends.feature_store.online.encoding import Integers
 from keepfit.backends.feature_store.online.guarded import GuardedOnlineStore
 from keepfit.backends.feature_store.online.rows import NEVER, OnlineRows
+from keepfit.backends.feature_store.online.sqlite_entities import (
+    Entity as StoredEntity,
+)
+from keepfit.backends.feature_store.online.sqlite_entities import (
+    entities_of,
+    moment_of,
+    read_moment,
+)
 from keepfit.errors import FeatureStoreError
 
 PATIENCE = 60_000
@@ -64,6 +75,20 @@ class GuardedSqliteOnlineStore(GuardedOnlineStore, SqliteOnlineStore):  # type: 
             with connection:
                 connection.executemany(_upsert(table, view, list(rows.values)), _bound(rows))
 
+    def online_read(
+        self,
+        config: RepoConfig,
+        table: FeatureView,
+        entity_keys: list[EntityKey],
+        requested_features: list[str] | None = None,
+    ) -> list[tuple[datetime | None, dict[str, Value] | None]]:
+        """Return what Feast's own returns, of the features that are asked for."""
+        name = _table_id(config.project, table, config.registry.enable_online_feature_view_versioning)
+        keys = [serialize_entity_key(key, config.entity_key_serialization_version) for key in entity_keys]
+        found = entities_of(self._get_conn(config), name, keys)
+        wanted = set(requested_features or (field.name for field in table.features))
+        return [_messages(found.get(key), wanted) for key in keys]
+
     def loosen(self, config: RepoConfig, view: FeatureView) -> None:
         """Make a view's rows older than all others."""
         self._change(config, view, f"UPDATE {{table}} SET event_us = {NEVER}")
@@ -99,7 +124,7 @@ class GuardedSqliteOnlineStore(GuardedOnlineStore, SqliteOnlineStore):  # type: 
 
     def _get_conn(self, config: RepoConfig) -> sqlite3.Connection:
         # For the whole process, and pandas puts one of its own there when it writes to SQLite.
-        sqlite3.register_converter("timestamp", _moment)
+        sqlite3.register_converter("timestamp", lambda stored: read_moment(stored.decode()))
         fresh = self._conn is None
         connection: sqlite3.Connection = super()._get_conn(config)
         if fresh:
@@ -122,16 +147,13 @@ class GuardedSqliteOnlineStore(GuardedOnlineStore, SqliteOnlineStore):  # type: 
         self._prepared.add(table)
 
 
-def moment_of(stored: int | str) -> datetime:
-    """Return an event's time in UTC, as Feast does."""
-    found = _moment(str(stored).encode())
-    return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
-
-
-def _moment(stored: bytes) -> datetime:
-    """Read what Feast stores, seconds since 1970, and what others store in columns of that type."""
-    text = stored.decode()
-    return datetime.fromtimestamp(int(text)) if text.lstrip("-").isdigit() else datetime.fromisoformat(text)  # noqa: DTZ006
+def _messages(
+    entity: StoredEntity | None, wanted: set[str]
+) -> tuple[datetime | None, dict[str, Value] | None]:
+    if entity is None:
+        return None, None
+    values, moment = entity
+    return moment_of(moment), {name: Value.FromString(values[name]) for name in values if name in wanted}
 
 
 def _upsert(table: str, view: FeatureView, features: list[str]) -> str:

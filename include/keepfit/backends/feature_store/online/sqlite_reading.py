@@ -1,4 +1,4 @@
-"""Reads a SQLite online store, one statement a view."""
+"""Reads a SQLite online store by connections of its own."""
 
 import sqlite3
 from collections import deque
@@ -6,20 +6,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from feast import RepoConfig
 from feast.infra.online_stores.sqlite import SqliteOnlineStore, _table_id
 
-from keepfit.backends.engine import identifier
 from keepfit.backends.feature_store.online.reading import Asked, Key, Reading, Stored
-from keepfit.backends.feature_store.online.sqlite import PATIENCE, moment_of
-
-KEYS_A_STATEMENT = 1000
-
-Entity = tuple[dict[str, bytes], Any]
-"""Values by feature, and the event time as SQLite has it."""
+from keepfit.backends.feature_store.online.sqlite import PATIENCE
+from keepfit.backends.feature_store.online.sqlite_entities import Entity, entities_of, moment_of
 
 
 class SqliteReading(Reading):
@@ -37,7 +31,7 @@ class SqliteReading(Reading):
         """Return what is stored of each view's keys."""
         with self._connection() as connection:
             return [
-                _stored(_found(connection, table, of_view), features, of_view)
+                _stored(entities_of(connection, table, filter(None, of_view)), features, of_view)
                 for (table, features), of_view in zip(self._asked, keys, strict=True)
             ]
 
@@ -62,26 +56,8 @@ class SqliteReading(Reading):
         self._idle.append(connection)
 
 
-def _found(connection: sqlite3.Connection, table: str, keys: Sequence[Key]) -> dict[bytes, Entity]:
-    wanted = list({key for key in keys if key is not None})
-    found: dict[bytes, Entity] = {}
-    for start in range(0, len(wanted), KEYS_A_STATEMENT):
-        part = wanted[start : start + KEYS_A_STATEMENT]
-        statement = (
-            f"SELECT entity_key, feature_name, value, event_ts FROM {identifier(table)} "
-            f"WHERE entity_key IN ({','.join('?' * len(part))})"
-        )
-        for key, feature, value, moment in connection.execute(statement, part):
-            entity = found.get(key)
-            if entity is None:
-                found[key] = ({feature: value}, moment)
-            else:
-                entity[0][feature] = value
-    return found
-
-
 def _stored(found: dict[bytes, Entity], features: Sequence[str], keys: Sequence[Key]) -> Stored:
-    known: dict[Any, datetime] = {}
+    known: dict[str, datetime] = {}
     rows = [found.get(key) if key is not None else None for key in keys]
     for row in rows:
         if row and row[1] not in known:

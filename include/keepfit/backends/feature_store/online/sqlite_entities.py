@@ -1,0 +1,43 @@
+"""Entities of a SQLite online store, as their bytes, one statement a view."""
+
+import sqlite3
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from keepfit.backends.engine import identifier
+
+KEYS_A_STATEMENT = 1000
+
+Entity = tuple[dict[str, bytes], str]
+"""Values by feature, and the event time as SQLite has it."""
+
+
+def entities_of(connection: sqlite3.Connection, table: str, keys: Iterable[bytes]) -> dict[bytes, Entity]:
+    """Return what a view's table holds of some entities."""
+    wanted = list(dict.fromkeys(keys))
+    found: dict[bytes, Entity] = {}
+    for start in range(0, len(wanted), KEYS_A_STATEMENT):
+        part = wanted[start : start + KEYS_A_STATEMENT]
+        # As a text, the time does not go through Python's converter row by row.
+        statement = (
+            f"SELECT entity_key, feature_name, value, CAST(event_ts AS TEXT) FROM {identifier(table)} "
+            f"WHERE entity_key IN ({','.join('?' * len(part))})"
+        )
+        for key, feature, value, moment in connection.execute(statement, part):
+            entity = found.get(key)
+            if entity is None:
+                found[key] = ({feature: value}, moment)
+            else:
+                entity[0][feature] = value
+    return found
+
+
+def moment_of(stored: str) -> datetime:
+    """Return an event's time in UTC, as Feast does."""
+    found = read_moment(stored)
+    return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def read_moment(text: str) -> datetime:
+    """Read what Feast stores, seconds since 1970, and what others store in columns of that type."""
+    return datetime.fromtimestamp(int(text)) if text.lstrip("-").isdigit() else datetime.fromisoformat(text)  # noqa: DTZ006

@@ -1,0 +1,154 @@
+"""Features of entities from Feast's online store, read for all who ask at the same time."""
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from keepfit.backends.row_scorers import Value
+from keepfit.errors import FeatureStoreError, NotReadyError
+from keepfit.serving.batching import Batcher
+from keepfit.serving.line import Line
+from keepfit.serving.meters import Meters
+from keepfit.serving.question import Row
+from keepfit.serving.refused import RefusedError
+from keepfit.spec import ModelSpec, Project
+from keepfit.spec.problem import did_you_mean
+
+if TYPE_CHECKING:
+    from keepfit.backends.feature_store import OnlineReader
+
+Asked = Mapping[str, Any]
+Found = tuple[dict[str, Value], frozenset[str]]
+_log = logging.getLogger(__name__)
+
+
+class OnlineLookUp:
+    """Reads a model's feature service; a row brings keys and what is known only now."""
+
+    def __init__(self, project: Project, spec: ModelSpec, meters: Meters) -> None:
+        """Refer to a project's online store; it is opened with the first version."""
+        self._project, self._spec, self._meters = project, spec, meters
+        settings = project.spec.serving
+        self._refuses = settings.unknown_entities == "refuse"
+        self._reader: OnlineReader | None = None
+        self.problem: str | None = "it is not opened yet"
+        self._batcher: Batcher[Asked, Found] = Batcher(
+            self._read, name="The online store", most=settings.max_rows, seconds=settings.timeout_seconds
+        )
+
+    @property
+    def entities(self) -> tuple[str, ...]:
+        """Name the keys a row brings."""
+        return self._reader.join_keys if self._reader else ()
+
+    @property
+    def request(self) -> tuple[str, ...]:
+        """Name the features that a row brings itself, for on-demand views."""
+        return self._reader.request_columns if self._reader else ()
+
+    def prepare(self) -> None:
+        """Open the store anew, since what is registered may have changed with the versions."""
+        from keepfit.backends.feature_store import FeatureStore
+
+        try:
+            self._reader = FeatureStore(self._project).online_reader(self._spec.features)
+            self.problem = None
+        except Exception as error:  # noqa: BLE001 - features may still come with the requests
+            self.problem = str(error).strip() or type(error).__name__
+            _log.warning("%s: the online store cannot be read: %s", self._spec.name, self.problem)
+
+    async def features(self, rows: Sequence[Row], line: Line) -> list[dict[str, Value]]:
+        """Return each row's features; those that the row has itself win.
+
+        Raises:
+            RefusedError: A key is missing or unknown, or the store is away.
+        """
+        wanted = line.features
+        values = [dict(row.features) for row in rows]
+        places = [f"rows[{at}]." if len(rows) > 1 else "" for at in range(len(rows))]
+        open_ = [
+            at
+            for at, row in enumerate(rows)
+            if row.entities is not None and not wanted <= row.features.keys()
+        ]
+        if not open_:
+            return values
+        asked = [self._asked(rows[at], wanted, places[at]) for at in open_]
+        try:
+            found = await self._batcher.ask(asked)
+        except NotReadyError as error:
+            raise RefusedError(503, str(error)) from None
+        except FeatureStoreError as error:
+            raise RefusedError(422, str(error), ["entities"]) from None
+        except RefusedError:
+            raise
+        except Exception as error:  # noqa: BLE001
+            # An on-demand view is anybody's code, and meets what anybody sends.
+            _log.warning("%s: features cannot be made", self._spec.name, exc_info=True)
+            said = f"{type(error).__name__}: {error}"
+            fields = [f"features.{name}" for name in self.request]
+            raise RefusedError(422, f"The features of this row cannot be made: {said}", fields) from None
+        for at, (given, unknown) in zip(open_, found, strict=True):
+            self._refuse_unknown(rows[at], unknown, places[at])
+            values[at] = given | values[at]
+        return values
+
+    def _asked(self, row: Row, wanted: frozenset[str], place: str) -> Asked:
+        """Return what the store is asked with, or say what is missing or not known there."""
+        if (reader := self._reader) is None:
+            raise RefusedError(503, f"Features cannot be looked up: {self.problem}. Give all in `features`.")
+        entities = row.entities or {}
+        _refuse_strange("entities", entities, reader.join_keys, place)
+        _refuse_strange(
+            "features", row.features, {*wanted, *reader.feature_names, *reader.needed_columns}, place
+        )
+        given = {**row.features, **entities}
+        missing = [name for name in reader.needed_columns if name not in given]
+        if missing:
+            blocks = [
+                f"{place}{'entities' if name in reader.join_keys else 'features'}.{name}" for name in missing
+            ]
+            raise RefusedError(422, f"To look up features, {', '.join(blocks)} must be given too.", blocks)
+        return {name: given[name] for name in reader.needed_columns}
+
+    def _read(self, asked: list[Asked]) -> list[Found]:
+        reader = self._reader
+        if reader is None:
+            raise NotReadyError("The online store was closed.")
+        found = reader.read(asked)
+        now = datetime.now(UTC)
+        for view, moments in found.event_times.items():
+            if known := [moment for moment in moments[-1:] if moment is not None]:
+                self._meters.read(self._spec.name, view, (now - known[0]).total_seconds())
+        return list(zip(found.rows(), found.unknown, strict=True))
+
+    def _refuse_unknown(self, row: Row, unknown: frozenset[str], place: str) -> None:
+        """Refuse a row of whose entity no view that is joined by it knows anything."""
+        if not unknown or not self._refuses or self._reader is None:
+            return
+        by_keys: dict[tuple[str, ...], list[str]] = {}
+        for view, keys in self._reader.keys_of.items():
+            by_keys.setdefault(keys, []).append(view)
+        entities = row.entities or {}
+        for keys, views in by_keys.items():
+            if unknown.issuperset(views):
+                who = ", ".join(f"{key}={entities.get(key)!r}" for key in keys)
+                raise RefusedError(
+                    404,
+                    f"The online store knows no {who} (feature views {', '.join(sorted(views))}). Bring its "
+                    "features there, give them in `features`, or set serving.unknown_entities: missing.",
+                    [f"{place}entities.{key}" for key in keys],
+                )
+
+
+def _refuse_strange(block: str, given: Iterable[str], known: Iterable[str], place: str) -> None:
+    known = tuple(known)
+    for name in given:
+        if name not in known:
+            raise RefusedError(
+                422,
+                f"{name!r} is none of this model's {block}.{did_you_mean(name, known)} "
+                f"They are: {', '.join(sorted(known)) or 'none'}.",
+                [f"{place}{block}.{name}"],
+            )

@@ -1,0 +1,147 @@
+"""What is served, and what is kept of it, when databases are away, processes are killed or a disk lies."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import pandas as pd
+import pytest
+from tests.integration.serving.conftest import MODEL, ROW, Answering, Shop, until
+
+from keepfit.backends import model_files
+
+TOKEN = "an-open-secret"  # noqa: S105 - it opens nothing else
+DATABASES = ("mlflow.db", "ledger.db", "feast_registry.db")
+
+
+@contextmanager
+def away(shop: Shop) -> Iterator[None]:
+    """Take the databases of registry, ledger and features away in the block."""
+    files = [file for name in DATABASES for file in shop.home.glob(f"{name}*")]
+    elsewhere = shop.home / "elsewhere"
+    elsewhere.mkdir()
+    for file in files:
+        shutil.move(file, elsewhere / file.name)
+    try:
+        yield
+    finally:
+        for file in files:
+            shutil.move(elsewhere / file.name, file)
+        elsewhere.rmdir()
+
+
+@pytest.fixture(scope="module")
+def guarded(shop: Shop) -> Iterator[Answering]:
+    """Two workers that want a token."""
+    shop.champion("1")
+    with shop.serving("--workers", "2", KEEPFIT_SERVING_TOKEN=TOKEN) as answering:
+        yield answering
+
+
+def test_without_the_token_only_probes_are_answered(guarded: Answering) -> None:
+    for given in ("", "Bearer wrong", f"Basic {TOKEN}", f"Bearer {TOKEN}x"):
+        for path in ("/models", f"/models/{MODEL}", "/metrics", "/docs", "/openapi.json", "/nowhere"):
+            answer = guarded.client.get(path, headers={"Authorization": given})
+            assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
+            assert answer.json()["detail"] == (
+                "A token is needed: send `Authorization: Bearer <token>` with the server's "
+                "KEEPFIT_SERVING_TOKEN."
+            )
+        assert guarded.predict(Authorization=given).status_code == 401
+        for path in ("/live", "/ready"):
+            assert guarded.client.get(path, headers={"Authorization": given}).status_code == 200
+    assert guarded.predict().status_code == 200
+    assert guarded.client.get("/openapi.json").json()["security"] == [{"token": []}]
+
+
+def test_workers_count_together(guarded: Answering) -> None:
+    counter = 'keepfit_requests_total{model="returns_soon",status="200"}'
+    before = guarded.counted(counter)
+    for _ in range(20):
+        with another(guarded) as other:
+            assert other.predict().status_code == 200
+    assert guarded.counted(counter) == before + 20
+    text = guarded.client.get("/metrics").text
+    assert all(line.startswith(("#", "keepfit_")) for line in text.splitlines())
+
+
+@contextmanager
+def another(server: Answering) -> Iterator[Answering]:
+    """Ask by a connection of its own, which may be another worker's."""
+    other = Answering(server.process, server.url, server.headers)
+    try:
+        yield other
+    finally:
+        other.client.close()
+
+
+def test_who_answers_goes_on_while_registry_ledger_and_features_are_away(
+    shop: Shop, guarded: Answering
+) -> None:
+    with away(shop):
+        problem = (
+            f"The model registry is away: {shop.home / 'mlflow.db'} is not there. Version 1 goes on serving."
+        )
+        until(lambda: guarded.served()["problem"] == problem, problem)
+        assert guarded.served()["champion"]["version"] == "1"
+        assert guarded.predict().json()["version"] == "1"
+        looked_up = guarded.predict({"entities": {"customer": "ann"}, "features": {"amount": 25.0}})
+        assert looked_up.status_code == 200
+        assert guarded.client.get("/ready").status_code == 200
+        assert not (shop.home / "mlflow.db").exists()
+    until(lambda: guarded.served()["problem"] is None, "the recovery")
+
+
+def test_an_ended_server_has_logged_everything_it_answered(shop: Shop, guarded: Answering) -> None:
+    ids = set()
+    for _ in range(20):
+        with another(guarded) as other:
+            ids |= {other.predict().json()["request_id"] for _ in range(3)}
+    assert guarded.stop() == 0
+    assert ids <= set(shop.logged()["request_id"])
+
+
+def test_a_server_begins_without_registry_and_when_killed_loses_only_its_last_moment(shop: Shop) -> None:
+    with away(shop), shop.serving() as server:
+        found = server.served()
+        assert found["champion"]["version"] == "1"
+        assert found["problem"].endswith("is not there. Serving what was live last: version 1.")
+        assert server.predict().json()["score"] == pytest.approx(score_of_copy(shop), abs=1e-12)
+        early = {server.predict().json()["request_id"] for _ in range(50)}
+        until(lambda: early <= set(shop.logged()["request_id"]), "the log", 10)
+        late = {server.predict().json()["request_id"] for _ in range(50)}
+        server.process.kill()
+        server.process.wait(20)
+    # All files were read: none is torn. Of the last moment rows may be missing, and none is there twice.
+    logged = shop.logged()
+    assert early <= set(logged["request_id"])
+    assert len(late) == 50
+    assert not logged.duplicated(["request_id", "request_row", "version", "role"]).any()
+
+
+def score_of_copy(shop: Shop) -> float:
+    folder = shop.home / "serving" / MODEL / "1" / "model"
+    return float(model_files.load(folder, model_files.digests(folder)).predict(pd.DataFrame([ROW]))[0])
+
+
+def test_a_damaged_copy_is_never_served_and_fetched_anew(shop: Shop) -> None:
+    copy = shop.home / "serving" / MODEL / "1" / "model" / "model.txt"
+    sound = copy.read_text()
+    copy.write_text(sound.replace("leaf_value=", "leaf_value=9", 1))
+    with ExitStack() as stack:
+        with away(shop):
+            server = stack.enter_context(shop.serving(ready=False))
+            found = server.served()
+            assert found["champion"] is None
+            assert "The last champion's copy does not load: The files of the model in " in found["problem"]
+            ready = server.client.get("/ready")
+            assert (ready.status_code, ready.json()) == (503, {"ready": False, "waiting_for": [MODEL]})
+            answer = server.predict()
+            assert answer.status_code == 503
+            assert answer.headers["Retry-After"] == "1"
+            assert answer.json()["detail"].startswith(
+                f"No champion of {MODEL} is loaded. The model registry is away: "
+            )
+        until(lambda: server.client.get("/ready").status_code == 200, "the recovery")
+        assert server.predict().json()["version"] == "1"
+        assert copy.read_text() == sound
