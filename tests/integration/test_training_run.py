@@ -21,7 +21,7 @@ from keepfit.backends.model_registry import ModelRegistry
 from keepfit.cli.app import app
 from keepfit.cli.telling import tell
 from keepfit.errors import ConfError, DeploymentError, EditError, NotReadyError, RegistryError, TrainingError
-from keepfit.ledger import Decision, Ledger, Publication, migrate
+from keepfit.ledger import Decision, Deployment, Ledger, Publication, migrate
 from keepfit.pipeline.applying import ApplyRun
 from keepfit.pipeline.approval import ApprovalRun
 from keepfit.pipeline.folder import RunFolder
@@ -30,6 +30,7 @@ from keepfit.pipeline.prediction import PredictionRun
 from keepfit.pipeline.snapshot import Snapshot, open_snapshot, take_snapshot
 from keepfit.pipeline.training import TrainingRun
 from keepfit.spec import Window
+from keepfit.steps.watch import watcher
 
 pytestmark = pytest.mark.filterwarnings("ignore:fetch_arrow_table:DeprecationWarning")
 
@@ -355,6 +356,19 @@ def test_a_version_that_awaits_approval_goes_live_by_the_approver_s_name(store: 
     told = CliRunner().invoke(app, ["history", "returns_soon", "--root", str(store.shop.root)])
     assert "approved by ann: it is Monday" in told.output
     assert [each.answer for each in store.ledger.approvals("returns_soon")] == ["rejected", "approved"]
+
+
+def test_a_version_that_the_watch_rolled_back_is_not_promoted_again_by_its_training(store: Store) -> None:
+    folder = store.train("train-1")
+    who, why = watcher("returns_soon"), "version 1 does harm"
+    back = Deployment("returns_soon", "champion", "1", None, who, why, None, "week-3")
+    store.ledger.record_deployment(back)
+    store.registry.move_alias("returns_soon", "champion", None)
+    assert take(folder.path, "deploy")["skipped"] == (
+        "version 1 was rolled back: version 1 does harm. To promote it all the same, run "
+        "`keepfit release returns_soon --version 1`"
+    )
+    assert store.registry.champion("returns_soon") is None
 
 
 @pytest.mark.slow

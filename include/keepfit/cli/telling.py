@@ -11,6 +11,7 @@ from keepfit.cli.scores import (
     told_gate,
     told_release,
     told_verification,
+    told_watch,
 )
 from keepfit.pipeline.snapshot import Snapshot
 
@@ -111,4 +112,5 @@ _WORDS: Mapping[str, Callable[[Result, Snapshot], Lines]] = {
     "decide": told_decision,
     "join_labels": _told,
     "measure": _told,
+    "watch": told_watch,
 }
