@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -115,7 +116,7 @@ def test_the_question_shows_the_gate_s_report_and_the_card_for_as_long_as_the_mo
         "airflow.providers.standard.operators.hitl.upsert_hitl_detail", lambda **given: asked.update(given)
     )
     with pytest.raises(TaskAwaitingInput) as parked:
-        approve(registered(asking)).execute({"task_instance": type("Task", (), {"id": "1"})})  # type: ignore[typeddict-item]
+        approve(registered(asking)).execute({"task_instance": SimpleNamespace(id="1")})  # type: ignore[typeddict-item]
     assert parked.value.timeout == timedelta(hours=5)
     assert asked["subject"] == "Shall version 3 of returns go live?"
     assert asked["body"] == (

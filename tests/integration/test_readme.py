@@ -6,11 +6,12 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
 
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -50,9 +51,11 @@ def test_the_dataset_shown_is_one(tmp_path: Path) -> None:
     assert load_dataset(path).schedule == "@daily"
 
 
-BLOCK = re.compile(r"^```(yaml|sql|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```(yaml|sql|python|csv)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PLACES = {
     "name: payments": "datasets/payments.yaml",
+    "name: sales": "datasets/sales.yaml",
+    "Order No": "../data/sales.csv",
     "name: account_payments": "datasets/account_payments.yaml",
     "SELECT DISTINCT": "transforms/account_payments.sql",
     "from datetime": "features.py",
@@ -98,7 +101,15 @@ def payments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_files_shown_are_a_sound_project(payments: Path) -> None:
     checked = keepfit("check", "--root", payments)
-    assert checked.output == "No problems (datasets: 2, models: 1).\n"
+    assert checked.output == "No problems (datasets: 3, models: 1).\n"
+
+
+def test_the_spreadsheet_shown_is_published_as_it_is(payments: Path) -> None:
+    done = keepfit("run", "sales", "--from", "2026-01-01", "--to", "2026-02-01", "--root", payments)
+    assert done.exit_code == 0, done.output
+    (file,) = (payments / ".keepfit" / "lake" / "sales").rglob("*.parquet")
+    known = datetime(2026, 1, 31, 9, 5, tzinfo=UTC)
+    assert pq.read_table(file).to_pylist() == [{"order_no": "1001", "ordered_at": known, "price": 12.5}]
 
 
 @pytest.mark.slow

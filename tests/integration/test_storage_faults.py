@@ -147,6 +147,7 @@ def test_a_published_file_that_vanishes_while_it_is_read_is_named(shop: Any) -> 
 
 def training_of(shop: Any) -> TrainingRun:
     settings = {"as_of": "2020-06-08T00:00:00+00:00"}
+    migrate(shop.project.locations.ledger_url)
     return TrainingRun(
         take_snapshot(shop.project, "returns_soon__train", "t", model="returns_soon", settings=settings)
     )

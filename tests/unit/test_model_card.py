@@ -14,6 +14,7 @@ from keepfit.backends.page import render
 from keepfit.spec import ModelSpec
 from keepfit.steps.evaluate import Evaluation
 from keepfit.steps.gate import Judgement
+from keepfit.steps.intervals import SliceEvaluation
 from keepfit.steps.model_card import CardFacts, write_card
 from keepfit.steps.register import Lineage
 from keepfit.steps.training_set import TrainingSet
@@ -60,6 +61,7 @@ def facts(**changes: Any) -> CardFacts:
             "start": "2024-03-01T00:00:00+00:00",
             "end": "2024-03-14T00:00:00+00:00",
             "intervals": {"roc_auc": (0.7, 0.8)},
+            "latency_ms": 0.25,
         }
     )
     built = TrainingSet(
@@ -111,6 +113,7 @@ def test_a_card_says_what_the_version_is_and_how_it_did() -> None:
         "> **Gate: pass.** roc_auc 0.7500 is better than the baseline's",
         "| Predicts | returned of orders, known 3d after the row |",
         "| Parameters | num_leaves=7 |",
+        "| Time for one row, size | 0.25 ms |",
         "| Training | 2024-01-01T00:00:00+00:00 | 2024-02-28T00:00:00+00:00 | 900 |",
         "| amount | float64 | 12.5% |",
         "| roc_auc (objective) | 0.7500 | 0.7000 to 0.8000 |  | 0.5000 |",
@@ -178,20 +181,15 @@ def test_any_text_comes_back_as_it_was(text: str, tmp_path_factory: pytest.TempP
     assert "".join("".join(page.texts).split()) == f"{shown}ab{shown}{shown}".replace(" ", "")
 
 
-def test_slices_are_shown_and_small_ones_named() -> None:
-    stored = facts().evaluation.to_json() | {
-        "slices": [
-            {"column": "city", "value": "Bern", "rows": 1200, "metrics": {"roc_auc": 0.7}, "intervals": {}},
-            {
-                "column": "city",
-                "value": "Chur",
-                "rows": 9,
-                "metrics": {},
-                "intervals": {},
-                "too_small": "9 rows, 500 needed",
-            },
-        ]
-    }
-    card = write_card(facts(evaluation=Evaluation.of_json(stored))).markdown
-    assert "| city Bern | 1,200 | 0.7000 |" in card
-    assert "The slice city Chur is not judged: 9 rows, 500 needed." in card
+def test_slices_are_told_with_the_champion_and_what_was_too_small() -> None:
+    north = SliceEvaluation(
+        "city", "Ulm|Bern", 700, {"roc_auc": 0.7}, {"roc_auc": (0.6, 0.8)}, {"roc_auc": 0.65}
+    )
+    south = SliceEvaluation("city", "Graz", 7, {}, {}, None, "7 rows, 500 needed")
+    card = write_card(facts(evaluation=replace(facts().evaluation, slices=(north, south))))
+    lines = card.markdown.splitlines()
+    assert "| city: Ulm\\|Bern | 700 | 0.7000 (0.6000 to 0.8000) champion 0.6500 |" in lines
+    assert "| city: Graz | 7 |  |" in lines
+    assert "- The slice city: Graz is not judged: 7 rows, 500 needed." in lines
+    assert "<td>city: Ulm|Bern</td>" in card.html
+    assert "not measured by slice" not in card.markdown

@@ -135,12 +135,13 @@ def test_an_empty_window_is_a_file_without_rows(tmp_path: Path) -> None:
     ],
 )
 def test_a_value_that_does_not_cast_is_shown(tmp_path: Path, kind: str, value: str) -> None:
-    csv(tmp_path, f'key,at,v\na,2013-01-01,\nb,2013-01-01,"{value}"\n')
+    file = csv(tmp_path, f'key,at,v\na,2013-01-01,\nb,2013-01-01,"{value}"\n')
     with pytest.raises(SchemaError) as refused:
         extracted(tmp_path, one("v", kind))
     assert str(refused.value) == (
-        f"Dataset trips: column 'v' is declared {kind}, but the source holds '{value}'. Declare another "
-        "type in datasets/trips.yaml (string takes any value), or correct the source."
+        f"Dataset trips: column 'v' is declared {kind}, but the source holds '{value}' "
+        f"(row 2 of {file}). Declare another type in datasets/trips.yaml (string takes any value; a time "
+        "that is not written as 2024-01-31T10:00:00Z needs its `format`), or correct the source."
     )
 
 
@@ -286,3 +287,84 @@ def test_a_source_of_another_kind_is_not_for_files(tmp_path: Path) -> None:
     )
     with pytest.raises(SourceError, match="Dataset trips has no files, but a source of type 'sql'"):
         extract_files(other)
+
+
+ORDERS = dataset(
+    columns={
+        "key": {"type": "string", "column": "Order No."},
+        "at": {"type": "timestamp", "column": "Order Date", "format": "%d/%m/%Y %H:%M"},
+        "due": {"type": "date", "column": "Ship by", "format": "%d %b %y"},
+        "size": {"type": "int64", "column": "Größe (cm)"},
+    }
+)
+
+
+def test_names_and_times_as_a_spreadsheet_writes_them(tmp_path: Path) -> None:
+    csv(
+        tmp_path,
+        "Order No.;Order Date;Ship by;Größe (cm)\n"
+        "A 1;31/12/2012 23:59;02 Jan 13;1\n"
+        "A 2;01/01/2013 00:00;03 Jan 13;2\n"
+        "A 3;2/1/2013 9:05;;NA\n"
+        "A 4;;04 Jan 13;4\n"
+        "A 5;01/02/2013 00:00;05 Jan 13;5\n",
+    )
+    first, second = at("2013-01-01", "2013-01-02T09:05")
+    assert extracted(tmp_path, ORDERS) == [
+        {"key": "A 2", "at": first, "due": date(2013, 1, 3), "size": 2},
+        {"key": "A 3", "at": second, "due": None, "size": None},
+        {"key": "A 4", "at": None, "due": date(2013, 1, 4), "size": 4},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        (
+            "B;13/31/2013 10:00;;",
+            "column 'at' (the source's 'Order Date') is declared timestamp, written '%d/%m/%Y %H:%M', but "
+            "the source holds '13/31/2013 10:00' (row 2,001 of ",
+        ),
+        (
+            "B;01/01/2013 10:00;2013-01-02;",
+            "column 'due' (the source's 'Ship by') is declared date, written '%d %b %y', but the source "
+            "holds '2013-01-02' (row 2,001 of ",
+        ),
+        (
+            "B;01/01/2013 10:00;;tall",
+            "column 'size' (the source's 'Größe (cm)') is declared int64, but the source holds 'tall' "
+            "(row 2,001 of ",
+        ),
+    ],
+)
+def test_a_value_that_is_not_in_the_format_is_named_with_its_row(tmp_path: Path, row: str, said: str) -> None:
+    head, sound = "Order No.;Order Date;Ship by;Größe (cm)\n", "A;01/01/2013 10:00;02 Jan 13;1\n"
+    # What lies outside the window is not read, however it is written.
+    csv(tmp_path, head + sound * 5, "a.csv")
+    file = csv(tmp_path, f"{head}A;01/02/2013 10:00;;small\n{sound * 1999}{row}\n{sound}", "b.csv")
+    with pytest.raises(SchemaError) as refused:
+        extracted(tmp_path, ORDERS)
+    assert str(refused.value).startswith(f"Dataset trips: {said}{file}). ")
+
+
+def test_a_column_that_the_source_calls_otherwise_is_missed_by_that_name(tmp_path: Path) -> None:
+    csv(tmp_path, "Order No.,Order date,Ship by,Größe (cm)\n")
+    with pytest.raises(SourceError, match=r"lacks the column 'Order Date'\. Did you mean 'Order date'"):
+        extracted(tmp_path, ORDERS)
+
+
+def test_a_format_says_the_zone_and_reads_numbers_and_a_time_that_is_one_already_needs_none(
+    tmp_path: Path,
+) -> None:
+    csv(tmp_path, "key,at,size\na,20130101 10:00 +0200,1\n")
+    zoned = {"type": "timestamp", "format": "%Y%m%d %H:%M %z"}
+    (row,) = extracted(tmp_path, dataset(columns=SPEC["columns"] | {"at": zoned}))
+    assert row["at"] == at("2013-01-01T08:00")[0]
+    days = pa.array(at("2013-01-01"), pa.timestamp("us", "UTC"))
+    parquet(tmp_path, {"key": ["a"], "at": days, "day": [20130105], "size": [1]})
+    columns = SPEC["columns"] | {"day": {"type": "date", "format": "%Y%m%d"}}
+    source = from_path("data/*.parquet")
+    (row,) = extracted(tmp_path, dataset(columns=columns, source=source))
+    assert row["day"] == date(2013, 1, 5)
+    with pytest.raises(SchemaError, match="column 'at' has a `format`, but its source holds no text"):
+        extracted(tmp_path, dataset(columns=SPEC["columns"] | {"at": zoned}, source=source))

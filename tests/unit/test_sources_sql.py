@@ -128,6 +128,28 @@ def test_a_time_the_database_cannot_read_is_an_error_and_not_a_row_lost(tmp_path
         extracted(tmp_path, dataset(source=query(text)))
 
 
+def test_a_column_has_a_name_and_a_form_of_time_of_its_own_in_the_database(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "shop.db") as connection:
+        connection.execute('CREATE TABLE trips ("Trip No." TEXT, "Begun" TEXT, "Length" REAL)')
+        rows = [("a", "31.12.2012", 1), ("b", "31.01.2013", 2), ("c", None, 3), ("d", "01.02.2013", 4)]
+        connection.executemany("INSERT INTO trips VALUES (?, ?, ?)", rows)
+    connection.close()
+    columns = {
+        "key": {"type": "string", "column": "Trip No."},
+        "at": {"type": "timestamp", "column": "Begun", "format": "%d.%m.%Y"},
+        "day": {"type": "date", "column": "Begun", "format": "%d.%m.%Y"},
+        "length": {"type": "float64", "column": "Length"},
+    }
+    known = datetime(2013, 1, 31, tzinfo=UTC)
+    assert extracted(tmp_path, dataset(columns=columns)) == [
+        {"key": "b", "at": known, "day": known.date(), "length": 2.0},
+        {"key": "c", "at": None, "day": None, "length": 3.0},
+    ]
+    named = {"key": {"type": "string", "column": "Length"}, "at": {"type": "timestamp", "column": "begun"}}
+    with pytest.raises(SourceError, match=r"lacks the column 'begun'\. Did you mean 'Begun'"):
+        extracted(tmp_path, dataset(columns=named))
+
+
 @pytest.mark.usefixtures("database")
 def test_a_missing_column_is_named_with_what_there_is(tmp_path: Path) -> None:
     spec = dataset(columns={"key": "string", "at": "timestamp", "sice": "float64"})

@@ -173,12 +173,44 @@ def test_a_candidate_is_refused_with_its_place_in_the_list(
         ),
         (
             {"columns": {"order id": "string", "ordered_at": "timestamp", "order_id": "string"}},
-            "columns.order id: needs letters, digits and _, not beginning with a digit, got 'order id'.",
+            "columns.order id: needs letters, digits and _, not beginning with a digit, got 'order id'. If "
+            "the source calls it so, choose a name for it: `order_id: {type: ..., column: 'order id'}`.",
         ),
         (
             {"columns": {"order_id": "string", "ordered_at": "time"}},
             "columns.ordered_at: needs one of string, int64, float64, bool, timestamp, date, got 'time'. "
             "Did you mean 'timestamp'?",
+        ),
+        (
+            {"columns": {"order_id": "string", "ordered_at": {"type": "time"}}},
+            "columns.ordered_at.type: needs one of string, int64, float64, bool, timestamp, date, got "
+            "'time'. Did you mean 'timestamp'?",
+        ),
+        (
+            {"columns": {"order_id": "string", "ordered_at": {"column": "Order Date"}}},
+            "columns.ordered_at.type: is missing. What its values are.",
+        ),
+        (
+            {"columns": {"order_id": {"type": "string", "formats": "%d"}, "ordered_at": "timestamp"}},
+            "columns.order_id.formats: unknown field. Did you mean 'format'?",
+        ),
+        (
+            {"columns": {"order_id": {"type": "string", "format": "%Y"}, "ordered_at": "timestamp"}},
+            "columns.order_id: `format` says how a timestamp or date is written, and this is string.",
+        ),
+        (
+            {
+                "columns": {
+                    "order_id": "string",
+                    "ordered_at": {"type": "timestamp", "format": "%d.%m. %Q %Y"},
+                }
+            },
+            "columns.ordered_at: `format` has %Q, which stands for nothing. There are: %-d, %-H, %-I, %-m, "
+            "%-M, %-S, %a, %A, %b, %B, %d, %f, %H, %I, %j, %m, %M, %p, %S, %y, %Y, %z, %Z, %%.",
+        ),
+        (
+            {"columns": {"order_id": "string", "ordered_at": {"type": "timestamp", "format": "dd/mm/yyyy"}}},
+            "columns.ordered_at: `format` is 'dd/mm/yyyy', which names no year (%Y, or %y for two digits).",
         ),
         (
             {"columns": {}},

@@ -58,8 +58,15 @@ def told_release(result: Result, _: Snapshot) -> Iterator[str]:
 
 def told_verification(result: Result, _: Snapshot) -> Iterator[str]:
     """Say what was seen to agree."""
-    servers = f", and {result['servers']} servers answer so" if result.get("servers") else ""
+    servers = f", and every server answers so ({result['servers']})" if result.get("servers") else ""
     yield f"registry, ledger and model agree{servers}"
+
+
+def told_watch(result: Result, _: Snapshot) -> Iterator[str]:
+    """Say how the champion does beside the version before it, and whether that one is live again."""
+    if result["rolled_back_to"]:
+        yield f"rolled back to version {result['rolled_back_to']}"
+    yield f"version {result['version']}: {result['reason']}" if result["version"] else result["reason"]
 
 
 def told_decision(result: Result, _: Snapshot) -> Iterator[str]:

@@ -25,14 +25,14 @@ class Compiled:
 
     def validated(self, dataset: DatasetSpec) -> Columns | None:
         """Return the columns of the rows that a dataset's suite is run on, if they are known."""
-        return self.columns.get(dataset.name) if dataset.inputs else dataset.columns
+        return self.columns.get(dataset.name) if dataset.inputs else dataset.types
 
     def _visit(self, dataset: DatasetSpec) -> None:
         if dataset.name in self._seen:
             return
         self._seen.add(dataset.name)
         if dataset.transform is None:
-            self.columns[dataset.name] = dataset.columns
+            self.columns[dataset.name] = dataset.types
             return
         for name in dataset.inputs:
             if name in self._project.datasets:
@@ -50,7 +50,7 @@ class Compiled:
 
         text = self._project.texts(dataset.name)[dataset.files["transform"]]
         known = {name: self.columns[name] for name in dataset.inputs if name in self.columns}
-        inputs = known if dataset.inputs else {"source": dataset.columns}
+        inputs = known if dataset.inputs else {"source": dataset.types}
         with TemporaryDirectory(prefix="keepfit-check-") as scratch:
             return compile_transform(
                 dataset,

@@ -6,8 +6,8 @@ on, between one prediction and the next.
 
 import logging
 
-from keepfit.errors import RegistryError
 from keepfit.ledger import FeatureLedger, Ledger
+from keepfit.pipeline.folder import RunFolder
 from keepfit.spec import ModelSpec, Project
 
 _log = logging.getLogger(__name__)
@@ -30,21 +30,18 @@ def as_applied(project: Project, model: str) -> ModelSpec:
 
 
 def features_in_use(project: Project, model: str) -> str | None:
-    """Name the feature service that was applied for a model, or else trained with; None if none is live."""
+    """Name the feature service that was applied for a model, or else trained with.
+
+    None if no version is live, or nothing is left of its training's run.
+    """
     url = project.locations.ledger_url
     live, last = Ledger(url).live(model), FeatureLedger(url).last_edit()
     if live is None or live.to_version is None:
         return None
     if last and (recorded := last.contents.get(f"model {model}")):
         return str(recorded["properties"]["features"])
-    return _trained_with(project, model, live.to_version)
-
-
-def _trained_with(project: Project, model: str, version: str) -> str | None:
-    from keepfit.backends.model_registry import ModelRegistry
-
-    registry = ModelRegistry(project.locations.tracking_uri, project.locations.artifacts)
-    try:
-        return registry.details(model, version).tags.get("keepfit.feature_service")
-    except RegistryError:
-        return None
+    trained = (each.run_id for each in Ledger(url).trainings(model) if each.version == live.to_version)
+    folders = (RunFolder.of(project.locations.runs, f"{model}__train", run_id) for run_id in trained)
+    return next(
+        (str(each.read("snapshot")["model"]["features"]) for each in folders if each.has("snapshot")), None
+    )

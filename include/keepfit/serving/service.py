@@ -119,7 +119,7 @@ class Service:
     def _key_kinds(self, spec: ModelSpec, served: ServedModel) -> dict[str, str]:
         """Return the kinds of what names a row: its key in its dataset, and the keys of its entities."""
         dataset = self.project.datasets.get(spec.entities.dataset)
-        kinds: dict[str, str] = dict(dataset.columns) if dataset else {}
+        kinds: dict[str, str] = {name: each.type for name, each in dataset.taken.items()} if dataset else {}
         try:
             kinds |= Lake(self.project.locations.lake).columns(spec.entities.dataset)
         except KeepfitError as error:

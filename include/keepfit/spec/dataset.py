@@ -5,9 +5,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from keepfit.spec.columns import LogicalType, OwnName, TakenColumn, TakenSpec
 from keepfit.spec.fields import Closed, Column, Cron, Duration, Moment, Name, PositiveDuration
-
-LogicalType = Literal["string", "int64", "float64", "bool", "timestamp", "date"]
 
 
 class FilesSource(Closed):
@@ -79,8 +78,9 @@ class DatasetSpec(Closed):
     """The file's name without `.yaml`."""
     description: str = ""
     source: Source
-    columns: dict[Column, LogicalType] = Field(default_factory=dict)
-    """The columns taken from the source, with their types. Others are left behind."""
+    columns: dict[OwnName, TakenColumn] = Field(default_factory=dict)
+    """The columns taken from the source, with their types; with `column` where the source has another name,
+    and `format` where it writes times in its own way. Others are left behind."""
     window_column: Column | None = None
     """The source column that says to which window a row belongs; `event_time` when not given."""
     snapshot: bool = False
@@ -157,3 +157,21 @@ class DatasetSpec(Closed):
     def source_time(self) -> str:
         """Name the source column that places a row in a window."""
         return self.window_column or self.event_time
+
+    @property
+    def taken(self) -> dict[str, TakenSpec]:
+        """Return the columns taken from the source, all in the long form."""
+        return {
+            name: given if isinstance(given, TakenSpec) else TakenSpec(type=given)
+            for name, given in self.columns.items()
+        }
+
+    @property
+    def types(self) -> dict[str, LogicalType]:
+        """Return the types of the columns taken from the source."""
+        return {name: taken.type for name, taken in self.taken.items()}
+
+    @property
+    def source_columns(self) -> dict[str, str]:
+        """Return what the source calls the columns taken from it."""
+        return {name: taken.column or name for name, taken in self.taken.items()}

@@ -62,7 +62,7 @@ def check_schema(file: Path, dataset: DatasetSpec, bounds: EngineSpec, scratch: 
             undated=_undated(connection, file, dataset),
             duplicate_keys=_duplicates(connection, file, dataset),
             missing=_missing(connection, file, dataset),
-            left_behind=tuple(column for column in source if column not in dataset.columns),
+            left_behind=tuple(column for column in source if column not in dataset.source_columns.values()),
         )
     _refuse_nameless(check, dataset)
     return check

@@ -13,13 +13,13 @@ from keepfit.backends.page import Page, render
 from keepfit.spec import ModelSpec
 from keepfit.spec.fields import duration_text
 from keepfit.steps.evaluate import Evaluation
+from keepfit.steps.figures import figure
 from keepfit.steps.gate import Judgement
 from keepfit.steps.intervals import SliceEvaluation
 from keepfit.steps.register import Lineage
 from keepfit.steps.training_set import TrainingSet
 
 _TEMPLATE = Path(__file__).with_name("model_card.md.jinja")
-_LARGE = 1000
 _CALIBRATION = ("calibration_error", "brier", "log_loss")
 
 
@@ -61,6 +61,7 @@ def write_card(facts: CardFacts) -> Page:
         "learner": lineage.trainer,
         "params": ", ".join(f"{name}={value}" for name, value in facts.params.items()) or "the learner's own",
         "as_of": lineage.as_of,
+        "cost": _cost(evaluation),
         "why": lineage.reason
         or (f"decision {lineage.decision}" if lineage.decision else "no reason was given"),
         "trained_from": trained_from,
@@ -71,7 +72,7 @@ def write_card(facts: CardFacts) -> Page:
         "metrics": list(_metrics(facts)),
         "confidence": confidence,
         "how_sure": _how_sure(facts, confidence),
-        "slices": list(_slices(evaluation.slices, spec.evaluate.all_metrics)),
+        "slices": [_slice(each, spec) for each in evaluation.slices],
         "slice_metrics": spec.evaluate.all_metrics,
         "comparison": _comparison(evaluation, facts.judgement, spec),
         "origin": list(_origin(lineage)),
@@ -88,25 +89,43 @@ def _features(facts: CardFacts) -> Iterator[dict[str, str]]:
 
 def _metrics(facts: CardFacts) -> Iterator[dict[str, str]]:
     for name in facts.spec.evaluate.all_metrics:
-        both = facts.evaluation.intervals.get(name)
         yield {
             "name": f"{name} (objective)" if name == facts.spec.evaluate.objective else name,
-            "value": figure(facts.evaluation.metrics.get(name)),
-            "interval": f"{figure(both[0])} to {figure(both[1])}" if both else "",
-            "champion": figure((facts.evaluation.champion or {}).get(name)),
-            "baseline": figure(facts.evaluation.baseline.get(name)),
+            "value": _shown(facts.evaluation.metrics.get(name)),
+            "interval": _interval(facts.evaluation.intervals.get(name)),
+            "champion": _shown((facts.evaluation.champion or {}).get(name)),
+            "baseline": _shown(facts.evaluation.baseline.get(name)),
         }
 
 
-def _slices(found: Sequence[SliceEvaluation], metrics: Sequence[str]) -> Iterator[dict[str, Any]]:
-    for each in found:
-        figures = [figure(each.metrics.get(name)) for name in metrics]
-        yield {"name": f"{each.column} {each.value}", "rows": f"{each.rows:,}", "figures": figures}
+def _slice(found: SliceEvaluation, spec: ModelSpec) -> dict[str, Any]:
+    """Write the metrics of a slice, each with its interval and the champion's."""
+    cells = []
+    for name in spec.evaluate.all_metrics:
+        both = _interval(found.intervals.get(name))
+        other = _shown((found.champion or {}).get(name))
+        texts = (
+            _shown(found.metrics.get(name)),
+            f"({both})" if both else "",
+            f"champion {other}" if other else "",
+        )
+        cells.append(" ".join(filter(None, texts)))
+    return {"name": f"{found.column}: {found.value}", "rows": f"{found.rows:,}", "cells": cells}
+
+
+def _interval(both: tuple[float, float] | None) -> str:
+    return f"{_shown(both[0])} to {_shown(both[1])}" if both and all(map(math.isfinite, both)) else ""
+
+
+def _cost(evaluation: Evaluation) -> str:
+    latency, size = evaluation.latency_ms, evaluation.size_mb
+    known = (f"{latency:.3g} ms" if latency is not None else "", f"{size:.3g} MB" if size is not None else "")
+    return ", ".join(filter(None, known)) or "not measured"
 
 
 def _how_sure(facts: CardFacts, confidence: str) -> str:
     if facts.evaluation.intervals:
-        return f"The {confidence} intervals are of a bootstrap of the holdout's whole days."
+        return f"The {confidence} intervals come from drawing the holdout's days again, several in a row."
     return "There are no intervals: the holdout has rows of too few days."
 
 
@@ -122,7 +141,7 @@ def _comparison(evaluation: Evaluation, judgement: Judgement, spec: ModelSpec) -
     return (
         f"{champion}. On the same {evaluation.rows:,} rows this version's {spec.evaluate.objective} differs "
         f"from its own by {found.difference:+.4f}, with {rule.confidence:.0%} confidence by {found.low:+.4f} "
-        f"to {found.high:+.4f} ({found.days} days, drawn whole)."
+        f"to {found.high:+.4f} ({found.days} days)."
     )
 
 
@@ -153,8 +172,9 @@ def _limits(facts: CardFacts) -> Iterator[str]:
     )
     if not evaluation.slices:
         yield "It is not measured by slice: it may do worse for a part of the rows than for all."
-    for small in (each for each in evaluation.slices if each.too_small):
-        yield f"The slice {small.column} {small.value} is not judged: {small.too_small}."
+    for each in evaluation.slices:
+        if each.too_small:
+            yield f"The slice {each.column}: {each.value} is not judged: {each.too_small}."
     if spec.task == "classification" and not {*_CALIBRATION} & {*spec.evaluate.all_metrics}:
         yield f"Whether its probabilities are right is not measured ({', '.join(_CALIBRATION)} would)."
     if undefined := [name for name, value in evaluation.metrics.items() if not math.isfinite(value)]:
@@ -164,8 +184,8 @@ def _limits(facts: CardFacts) -> Iterator[str]:
     yield "How it answers to inputs unlike those it was trained on, and whether it is fair, was not measured."
 
 
-def figure(value: float | None) -> str:
+def _shown(value: float | None) -> str:
     """Write a metric's value."""
     if value is None or not math.isfinite(value):
         return ""
-    return f"{value:.4f}" if abs(value) < _LARGE else f"{value:,.1f}"
+    return figure(value)

@@ -1,7 +1,7 @@
 """SQL that casts a source's values to the declared types, and stops at the first that would lose."""
 
 from keepfit.backends.engine import identifier, literal, moment
-from keepfit.spec.dataset import LogicalType
+from keepfit.spec.columns import LogicalType, TakenSpec
 from keepfit.spec.window import Window
 
 ZONED = "TIMESTAMP WITH TIME ZONE"
@@ -17,34 +17,81 @@ _TYPES: dict[LogicalType, str] = {
 }
 
 
-def cast(column: str, found: str, wanted: LogicalType) -> str:
-    """Write the expression that yields a column of engine type `found` as the wanted type.
+def cast(name: str, taken: TakenSpec, found: str) -> str:
+    """Write the expression that yields a source's column of engine type `found` as the wanted type.
 
     Whole numbers, truth values and dates must survive the way back, so 5.7 is no int64 and noon is no date.
+
+    Args:
+        name: What keepfit calls the column.
+        taken: Its type, and what the source calls it and how it writes it.
+        found: The engine's type of it.
     """
-    value, kind = identifier(column), _TYPES[wanted]
-    if found == kind:
-        return value
-    if wanted == "string":
-        return f"{value}::VARCHAR"
-    tried = f"TRY_CAST({value} AS {kind})"
-    sound = f"{tried} IS NOT NULL{_lossless(value, tried, found, wanted)}"
-    message = literal(f"{STOP}column {column!r} is declared {wanted}, but the source holds '")
-    stop = f"error({message} || left({value}::VARCHAR, 60) || '''')"
-    return f"CASE WHEN {value} IS NULL THEN NULL WHEN {sound} THEN {tried} ELSE {stop} END"
+    value = source_value(name, taken)
+    if (sound := _sound(name, taken, found)) is None:
+        return value if found == _TYPES[taken.type] else f"{value}::VARCHAR"
+    message = literal(f"{STOP}{complaint(name, taken)} ")
+    stop = f"error({message} || {shown(value)})"
+    return f"CASE WHEN {value} IS NULL THEN NULL WHEN {sound} THEN {_tried(name, taken)} ELSE {stop} END"
 
 
-def inside(column: str, found: str, window: Window) -> tuple[str, ...]:
+def unsound(name: str, taken: TakenSpec, found: str) -> str | None:
+    """Write the condition under which a value does not cast; None where every value does."""
+    sound = _sound(name, taken, found)
+    return f"({source_value(name, taken)} IS NOT NULL AND NOT coalesce({sound}, false))" if sound else None
+
+
+def complaint(name: str, taken: TakenSpec) -> str:
+    """Say what is wrong with a column that holds a value which does not cast, up to that value."""
+    called = f" (the source's {taken.column!r})" if taken.column not in (None, name) else ""
+    written = f", written {taken.format!r}" if taken.format else ""
+    return f"column {name!r}{called} is declared {taken.type}{written}, but the source holds"
+
+
+def source_value(name: str, taken: TakenSpec) -> str:
+    """Write the source's own value of a column."""
+    return identifier(taken.column or name)
+
+
+def shown(value: str) -> str:
+    """Write a value as a quoted text that is short enough to be told."""
+    return f"concat(chr(39), left({value}::VARCHAR, 60), chr(39))"
+
+
+def inside(name: str, taken: TakenSpec, found: str, window: Window) -> tuple[str, ...]:
     """Write the conditions that together pick the rows of a window, each for a scan of its own.
 
     A row without a time is picked too: it is in no window, but whoever checks the rows must see it.
     """
-    name = identifier(column)
+    value = source_value(name, taken)
     if not found.startswith("TIMESTAMP"):
-        value = cast(column, found, "timestamp")
-        return (f"({_between(value, window, zoned=True)}) OR {name} IS NULL",)
+        known = cast(name, taken.model_copy(update={"type": "timestamp"}), found)
+        return (f"({_between(known, window, zoned=True)}) OR {value} IS NULL",)
     # A scan skips what a filter on the bare column rules out, but not what an OR does.
-    return _between(name, window, zoned=found == ZONED), f"{name} IS NULL"
+    return _between(value, window, zoned=found == ZONED), f"{value} IS NULL"
+
+
+def perhaps_inside(name: str, taken: TakenSpec, window: Window) -> str:
+    """Write the condition that picks a window's rows, and those whose time cannot be read."""
+    known = _tried(name, taken.model_copy(update={"type": "timestamp"}))
+    return f"coalesce({_between(known, window, zoned=True)}, true)"
+
+
+def _sound(name: str, taken: TakenSpec, found: str) -> str | None:
+    """Write the condition under which a value that is there casts; None where every value does."""
+    if taken.type == "string" or (found == _TYPES[taken.type] and taken.format is None):
+        return None
+    tried, text = _tried(name, taken), "TIMESTAMP" if taken.format else found
+    return f"{tried} IS NOT NULL{_lossless(_read(name, taken), tried, text, taken.type)}"
+
+
+def _tried(name: str, taken: TakenSpec) -> str:
+    return f"TRY_CAST({_read(name, taken)} AS {_TYPES[taken.type]})"
+
+
+def _read(name: str, taken: TakenSpec) -> str:
+    value = source_value(name, taken)
+    return f"try_strptime({value}::VARCHAR, {literal(taken.format)})" if taken.format else value
 
 
 def _between(value: str, window: Window, *, zoned: bool) -> str:

@@ -41,7 +41,10 @@ def extract_files(request: SourceRequest) -> None:
         with explained(request.dataset):
             for file in files:
                 refuse_missing(request.dataset, columns_of(connection, scan([file], format_)), file)
-        copy_conforming(connection, scan(files, format_), request.dataset, request.window, request.out)
+        single = {file: scan([file], format_) for file in files}
+        copy_conforming(
+            connection, scan(files, format_), request.dataset, request.window, request.out, files=single
+        )
 
 
 def _located(connection: Connection, source: FilesSource, request: SourceRequest) -> list[str]:

@@ -16,7 +16,7 @@ from keepfit.backends.sources.conform import conforming, declared, explained, re
 from keepfit.errors import SourceError
 from keepfit.plugins import SourceRequest
 from keepfit.spec.database_url import url_problem
-from keepfit.spec.dataset import SqlSource
+from keepfit.spec.dataset import DatasetSpec, SqlSource
 from keepfit.spec.window import Window
 
 _BATCH = 50_000
@@ -36,11 +36,12 @@ def extract_sql(request: SourceRequest) -> None:
         found = _columns(connection, source)
         refuse_missing(dataset, found)
         relation = _relation(source, found)
-        statement = sa.select(*(relation.c[column] for column in dataset.columns))
-        if not dataset.snapshot:
-            statement = statement.where(
-                _inside(relation.c[dataset.source_time], request.window, connection.dialect.name)
-            )
+        time = dataset.taken.get(dataset.source_time)
+        statement = sa.select(*(relation.c[column] for column in _wanted(dataset)))
+        # A text in a form of its own is no time to the database: all of it is read, and the engine filters.
+        if not dataset.snapshot and time and not time.format:
+            column = relation.c[dataset.source_columns[dataset.source_time]]
+            statement = statement.where(_inside(column, request.window, connection.dialect.name))
         _write(connection.execute(statement), found, request)
 
 
@@ -48,11 +49,16 @@ def _write(result: sa.CursorResult[Any], found: Sequence[str], request: SourceRe
     dataset, schema = request.dataset, declared(request.dataset, found)
     with engine(request.engine, request.scratch) as sql, pq.ParquetWriter(request.out, schema) as writer:
         for rows in result.partitions(_BATCH):
-            sql.register("batch", _batch(list(dataset.columns), rows))
+            sql.register("batch", _batch(_wanted(dataset), rows))
             with explained(dataset):
                 select = conforming("batch", columns_of(sql, "batch"), dataset, request.window)
                 writer.write_table(sql.execute(select).to_arrow_table().cast(schema))
             sql.unregister("batch")
+
+
+def _wanted(dataset: DatasetSpec) -> list[str]:
+    """Name the source's columns that are taken, once each."""
+    return list(dict.fromkeys(dataset.source_columns.values()))
 
 
 def _batch(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> pa.Table:
