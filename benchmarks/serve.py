@@ -400,10 +400,8 @@ def report(every: list[Server], model: float, feast: tuple[float, float]) -> Non
     """Print the tables."""
     ours, online, empty, *_, mlflow = every
     mine = statistics.median(ours.cpu)
-    print(
-        "| server | CPU us / request | x keepfit | p50 ms, one asking | x empty route |"
+    print("| server | CPU us / request | x keepfit | p50 ms, one asking | x empty route |")
     print("|---|---|---|---|---|")
-    )
     for each in every:
         cpu, p50 = statistics.median(each.cpu), statistics.median(each.times)
         ratio = p50 / statistics.median(empty.times)
@@ -412,8 +410,8 @@ def report(every: list[Server], model: float, feast: tuple[float, float]) -> Non
     sum_cpu = mine + feast[0]
     sum_p50 = statistics.median(ours.times) + feast[1]
     print(
-        f"\nFeast's own read of a row: {feast[0]:.0f} us, p50 {feast[1]:.3f} ms. keepfit with features online "
-        f"against the sum of both: CPU {statistics.median(online.cpu) / sum_cpu:.2f}, "
+        f"\nFeast's own read of a row: {feast[0]:.0f} us, p50 {feast[1]:.3f} ms. keepfit with features "
+        f"online against the sum of both: CPU {statistics.median(online.cpu) / sum_cpu:.2f}, "
         f"p50 {statistics.median(online.times) / sum_p50:.2f}"
     )
     print(f"mlflow models serve / keepfit, CPU: {statistics.median(mlflow.cpu) / mine:.1f}")

@@ -42,7 +42,8 @@ def test_listening_beyond_this_machine_needs_a_token_or_leave(
     assert done.exit_code == 1
     assert done.output == (
         "serving.host is 0.0.0.0: everybody who reaches this machine could ask. Set "
-        "KEEPFIT_SERVING_TOKEN in the environment, or `serving.open_to_all: true` in feature_repo/keepfit.yaml.\n"
+        "KEEPFIT_SERVING_TOKEN in the environment, or `serving.open_to_all: true` "
+        "in feature_repo/keepfit.yaml.\n"
     )
 
 
