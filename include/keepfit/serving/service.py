@@ -111,7 +111,7 @@ class Service:
             for keeper in self._keepers:
                 try:
                     keeper.refresh()
-                except Exception:
+                except Exception:  # noqa: BLE001
                     # Nothing may end this thread: without it no release is ever served again.
                     _log.exception("Looking after %s failed; it is tried again.", keeper.served.name)
             self._looked.set()
