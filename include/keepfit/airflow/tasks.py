@@ -294,6 +294,8 @@ def _monitor(run: Handoff) -> "MonitorRun":
 
 
 def _hand_on(run: Handoff, result: Mapping[str, Any]) -> Handoff:
+    for line in result.get("told", ()):
+        _log.info("%s", line)
     for warning in result.get("warnings", ()):
         _log.warning("%s", warning)
     return {"folder": run["folder"], **result}

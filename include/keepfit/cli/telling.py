@@ -63,6 +63,10 @@ def _held(report: Result, snapshot: Snapshot) -> Lines:
         )
 
 
+def _told(result: Result, _: Snapshot) -> Lines:
+    yield from result.get("told") or [_short(result)]
+
+
 def _short(result: Result) -> str:
     text = ", ".join(
         f"{name}={_value(value)}"
@@ -88,4 +92,6 @@ _WORDS: Mapping[str, Callable[[Result, Snapshot], Lines]] = {
     "verify": told_verification,
     "decide": told_decision,
     "watch": told_watch,
+    "join_labels": _told,
+    "measure": _told,
 }
