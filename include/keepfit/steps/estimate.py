@@ -1,11 +1,11 @@
 """Estimate how a classifier does on rows without labels: confidence-based performance estimation (CBPE).
 
 Its scores are calibrated on rows whose labels are known; then a row with the chance c of being positive
-counts as c of a positive row and 1 - c of a negative one, in all that is computed of labels. The method and its
-name are NannyML's (https://nannyml.readthedocs.io, "How CBPE works").
+counts as c of a positive row and 1 - c of a negative one, in all that is computed of labels. The method and
+its name are NannyML's (https://nannyml.readthedocs.io, "How CBPE works").
 
-It assumes that equal scores still mean equal chances: it sees what a shift of the rows does, and is blind to a
-change of what they mean. Regression would need another method, direct loss estimation, which is not here.
+It assumes that equal scores still mean equal chances: it sees what a shift of the rows does, and is blind to
+a change of what they mean. Regression would need another method, direct loss estimation, which is not here.
 """
 
 from collections.abc import Mapping
