@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 from keepfit.backends import model_files
 from keepfit.backends.model_registry import ModelRegistry
 from keepfit.cli.app import app
+from keepfit.cli.telling import tell
 from keepfit.errors import ConfError, DeploymentError, EditError, NotReadyError, RegistryError, TrainingError
 from keepfit.ledger import Decision, Deployment, Ledger, Publication, migrate
 from keepfit.pipeline.applying import ApplyRun
@@ -226,6 +227,25 @@ def test_the_first_training_goes_all_the_way_to_a_champion(store: Store) -> None
     (moved,) = store.ledger.deployments("returns_soon")
     assert moved.why.startswith("a test; log_loss ")
     assert (moved.who, moved.run_id) == ("returns_soon__train", "train-1")
+
+
+def test_a_feature_whose_column_came_later_is_told_in_full(store: Store) -> None:
+    seen, cut = habits(60), START + pd.Timedelta(days=40)
+    file = store.shop.root / "part.parquet"
+    seen[seen["seen_at"] < cut].drop(columns="tier").to_parquet(file, index=False)
+    store.shop.lake.publish("habits", file, columns="replace")
+    seen[seen["seen_at"] >= cut].to_parquet(file, index=False)
+    late = Window(cut.to_pydatetime(), (cut + pd.Timedelta(days=20)).to_pydatetime())
+    store.shop.lake.publish("habits", file, time_column="seen_at", window=late)
+    snapshot = store.snapshot("t")
+    built = TrainingRun(snapshot).build_training_set()
+    said = (
+        "tier of the view habits has no value in 1,600 of 2,400 published rows of habits, from 2020-01-01 "
+        "00:00 to 2020-02-09 00:00: there it is missing for the model, too."
+    )
+    first, *more = tell("build_training_set", built, snapshot)
+    assert first == "2,297 labelled rows, 2020-01-01 to 2020-02-28, with 4 features"
+    assert more[-1] == f"WARNING {said}"
 
 
 def test_the_version_knows_its_lineage(store: Store) -> None:

@@ -130,6 +130,8 @@ def rule(run: Handoff) -> Handoff:
 def build_training_set(run: Handoff) -> list[Handoff]:
     """Join labels and features as they were known; hand on one piece of work for each candidate."""
     built = _training(run).build_training_set()
+    for warning in built["warnings"]:
+        _log.warning("%s", warning)
     candidates = _snapshot(run).the_model.train.candidates
     return [
         _hand_on(run, {"rows": built["rows"], "index": index, "trainer": candidate.trainer})

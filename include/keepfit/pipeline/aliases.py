@@ -61,9 +61,9 @@ class Aliases:
         from keepfit.steps.serve_check import wait_until_served, wanted
 
         serving, name = self.project.serving, self.model.name
-        if serving.urls and (not serving.models or name in serving.models):
+        if serving.servers and (not serving.models or name in serving.models):
             wait_until_served(
-                serving.urls,
+                serving.servers,
                 name,
                 wanted(self._ledger, name),
                 timedelta(seconds=serving.release_seconds),
