@@ -25,8 +25,8 @@ def refuse_unknown_version(registry: ModelRegistry, model: str, version: str) ->
     Raises:
         DeploymentError: There is no such version.
     """
-    there = registry.versions(model)
-    if version not in there:
+    if not registry.has(model, version):
+        there = registry.versions(model)
         raise DeploymentError(
             f"{model} has no version {version}. There are: {', '.join(there) or 'none'}. Nothing was moved."
         )

@@ -57,18 +57,18 @@ def register(place: Place, model: str, files: Files, details: VersionDetails) ->
     """Make a version, or return the one that the run has made already."""
     run = details.tags[RUN]
     with alone(place.lock(f"register__{model}")), told(f"{model} cannot be registered"):
-        if made := [each.version for each in versions(place, model) if each.tags.get(RUN) == run]:
-            return str(made[0])
+        if made := versions(place, model, f" AND tags.`{RUN}` = '{run}'"):
+            return str(made[0].version)
         experiment = _experiment(place, model)
         _drop_half_done(place, experiment, run)
         return create_version(place, model, details, *log(place, model, experiment, files, details))
 
 
-def versions(place: Place, model: str) -> list[ModelVersion]:
-    """List a model's versions, oldest first."""
+def versions(place: Place, model: str, which: str = "") -> list[ModelVersion]:
+    """List a model's versions, oldest first; a condition may leave some out."""
     found, token, client = [], None, place.client()
     while True:
-        page = client.search_model_versions(f"name='{model}'", max_results=1000, page_token=token)
+        page = client.search_model_versions(f"name='{model}'{which}", max_results=1000, page_token=token)
         found += list(page)
         token = page.token
         if not token:

@@ -10,7 +10,7 @@ from keepfit.backends.coding import Kind
 from keepfit.backends.model_registry import attaching, fetching, registering
 from keepfit.backends.model_registry.aliases import CHAMPION, Alias, read_aliases, write_alias
 from keepfit.backends.model_registry.loaded import LoadedModel
-from keepfit.backends.model_registry.place import Place, make_database
+from keepfit.backends.model_registry.place import Place, has_version, make_database
 from keepfit.backends.model_registry.quiet import told
 from keepfit.backends.version import PINS, VersionDetails, attached_tag
 from keepfit.errors import RegistryError
@@ -67,6 +67,11 @@ class ModelRegistry:
         """List a model's versions, oldest first."""
         with told(f"The versions of {model} cannot be listed"):
             return [str(each.version) for each in registering.versions(self._place, model)]
+
+    def has(self, model: str, version: str) -> bool:
+        """Tell whether there is such a version."""
+        with told(f"Version {version} of {model} cannot be looked for"):
+            return has_version(self._place, model, version)
 
     def details(self, model: str, version: str) -> VersionDetails:
         """Return what was recorded of a version.
