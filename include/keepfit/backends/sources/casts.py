@@ -27,6 +27,10 @@ def cast(column: str, found: str, wanted: LogicalType) -> str:
         return value
     if wanted == "string":
         return f"{value}::VARCHAR"
+    if (found, kind) == ("TIMESTAMP", ZONED):
+        # The zone is UTC, but the engine's own cast asks the calendar of each value: eight times as slow.
+        utc = f"make_timestamptz(epoch_us({value}))"
+        return f"CASE WHEN isfinite({value}) THEN {utc} ELSE {value}::{kind} END"
     tried = f"TRY_CAST({value} AS {kind})"
     sound = f"{tried} IS NOT NULL{_lossless(value, tried, found, wanted)}"
     message = literal(f"{STOP}column {column!r} is declared {wanted}, but the source holds '")
