@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from keepfit.backends.lake import Lake
+from keepfit.cli.app import app
 from keepfit.embedded.client import AirflowClient
 from keepfit.embedded.status import Status
 from keepfit.embedded.stores import stores
@@ -225,3 +227,13 @@ def test_a_backfill_from_the_last_day_to_the_first_ends_in_the_rows_of_an_ordere
     assert len(again) == DAYS - 1
     for run in again:
         assert airflow.wait("lately__ingest", run["dag_run_id"]) == "success"
+
+
+def test_an_applied_dataset_has_its_dag_at_once(airflow: AirflowClient, up: Status) -> None:
+    root = up.home.parent
+    (root / "feature_repo" / "datasets" / "visits.yaml").write_text(CLICKS.replace("clicks", "visits"))
+    applied = CliRunner().invoke(app, ["apply", "--root", str(root)])
+    assert applied.exit_code == 0, applied.output
+    assert "+ dataset visits\n" in applied.output
+    assert "  Airflow reads the project again\n" in applied.output
+    airflow.unpause("visits__ingest", within=30)

@@ -19,7 +19,7 @@ from keepfit.ledger import Decision, Deployment, FeatureLedger, Ledger, Publicat
 from keepfit.pipeline.applying import DAG_ID, ApplyRun
 from keepfit.pipeline.feature_change import FeatureChange
 from keepfit.pipeline.ingest import IngestRun
-from keepfit.pipeline.planning import make_plan
+from keepfit.pipeline.planning import make_plan, unfilled_features
 from keepfit.pipeline.snapshot import take_snapshot
 from keepfit.plugins import Access
 from keepfit.spec import Window
@@ -140,6 +140,24 @@ def test_an_edited_dataset_touches_its_models_and_asks_to_be_refreshed(running: 
     made = make_plan(running.project).plan
     assert made.touched == {"returns_soon": ("dataset habits changed",)}
     assert (made.retrain, made.refresh) == ({}, ("habits",))
+
+
+def test_a_column_that_is_published_for_one_window_only_is_named_with_what_fills_it(
+    running: "Shop",
+) -> None:
+    rows = pd.read_parquet(running.root / "habits.parquet").assign(note=[1.0, 2.0])
+    rows.to_parquet(running.root / "habits.parquet")
+    running.edit("datasets/habits.yaml", "tier: string}", "tier: string, note: float64}")
+    ingest(running, "habits", DAYS[1])
+    tier = '        Field(name="tier", dtype=String),\n'
+    running.edit("features.py", tier, f'{tier}        Field(name="note", dtype=Float64),\n')
+    made = make_plan(running.project)
+    assert unfilled_features(running.project, made.contents) == [
+        "note of the view habits has no value in 1 of 2 published rows of habits, from 2020-06-01 12:00 to "
+        "2020-06-01 12:00. If its column came later, fill it: `keepfit run habits --full-refresh "
+        "--from 2020-06-01T00:00:00Z --to 2020-06-03T00:00:00Z`"
+    ]
+    assert started(running, "told").plan()["unfilled"] == unfilled_features(running.project, made.contents)
 
 
 def test_a_plan_writes_nothing(running: "Shop") -> None:

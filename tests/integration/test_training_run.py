@@ -19,8 +19,9 @@ from typer.testing import CliRunner
 from keepfit.backends import model_files
 from keepfit.backends.model_registry import ModelRegistry
 from keepfit.cli.app import app
+from keepfit.cli.telling import tell
 from keepfit.errors import ConfError, DeploymentError, EditError, NotReadyError, RegistryError, TrainingError
-from keepfit.ledger import Decision, Ledger, Publication, migrate
+from keepfit.ledger import Decision, Deployment, Ledger, Publication, migrate
 from keepfit.pipeline.applying import ApplyRun
 from keepfit.pipeline.approval import ApprovalRun
 from keepfit.pipeline.folder import RunFolder
@@ -29,6 +30,7 @@ from keepfit.pipeline.prediction import PredictionRun
 from keepfit.pipeline.snapshot import Snapshot, open_snapshot, take_snapshot
 from keepfit.pipeline.training import TrainingRun
 from keepfit.spec import Window
+from keepfit.steps.watch import watcher
 
 pytestmark = pytest.mark.filterwarnings("ignore:fetch_arrow_table:DeprecationWarning")
 
@@ -47,7 +49,13 @@ train:
       search: {space: {num_leaves: {low: 3, high: 15}}, trials: 4, patience: 3}
     - trainer: sklearn
       estimator: sklearn.linear_model.LogisticRegression
-evaluate: {objective: log_loss, metrics: [roc_auc]}
+evaluate:
+  objective: log_loss
+  metrics: [roc_auc]
+  gate:
+    latency_ms: 10_000
+    size_mb: 50
+    slices: [{column: customer, min_rows: 5, floors: {log_loss: 9}}]
 predict: {batch_rows: 500}
 """
 START = pd.Timestamp("2020-01-01", tz="UTC")
@@ -216,6 +224,19 @@ def test_the_first_training_goes_all_the_way_to_a_champion(store: Store) -> None
     folder = store.train("train-1", decision=asked.key)
     assert folder.read("gate")["verdict"] == "pass"
     assert "than the baseline's" in folder.read("gate")["reasons"][0]
+    assert {check["kind"] for check in folder.read("gate")["checks"]} == {
+        "latency",
+        "size",
+        "baseline",
+        "floor",
+    }
+    assert folder.read("gate")["reasons"][-1] == "log_loss keeps its floor in each of 40 slices of customer"
+    evaluation = folder.read("evaluation")
+    assert 0 < evaluation["latency_ms"] < 10_000
+    assert 0 < evaluation["size_mb"] < 50
+    assert set(evaluation["intervals"]) == {"log_loss", "roc_auc"}
+    assert len(evaluation["slices"]) == 40
+    assert {each["column"] for each in evaluation["slices"]} == {"customer"}
     assert folder.read("registered") == {"version": "1", "verdict": "pass"}
     assert folder.read("deployed") == {"version": "1", "skipped": None}
     assert folder.read("verified") == {"champion": "1"}
@@ -225,6 +246,25 @@ def test_the_first_training_goes_all_the_way_to_a_champion(store: Store) -> None
     (moved,) = store.ledger.deployments("returns_soon")
     assert moved.why.startswith("a test; log_loss ")
     assert (moved.who, moved.run_id) == ("returns_soon__train", "train-1")
+
+
+def test_a_feature_whose_column_came_later_is_told_in_full(store: Store) -> None:
+    seen, cut = habits(60), START + pd.Timedelta(days=40)
+    file = store.shop.root / "part.parquet"
+    seen[seen["seen_at"] < cut].drop(columns="tier").to_parquet(file, index=False)
+    store.shop.lake.publish("habits", file, columns="replace")
+    seen[seen["seen_at"] >= cut].to_parquet(file, index=False)
+    late = Window(cut.to_pydatetime(), (cut + pd.Timedelta(days=20)).to_pydatetime())
+    store.shop.lake.publish("habits", file, time_column="seen_at", window=late)
+    snapshot = store.snapshot("t")
+    built = TrainingRun(snapshot).build_training_set()
+    said = (
+        "tier of the view habits has no value in 1,600 of 2,400 published rows of habits, from 2020-01-01 "
+        "00:00 to 2020-02-09 00:00: there it is missing for the model, too."
+    )
+    first, *more = tell("build_training_set", built, snapshot)
+    assert first == "2,297 labelled rows, 2020-01-01 to 2020-02-28, with 4 features"
+    assert more[-1] == f"WARNING {said}"
 
 
 def test_the_version_knows_its_lineage(store: Store) -> None:
@@ -335,6 +375,19 @@ def test_a_version_that_awaits_approval_goes_live_by_the_approver_s_name(store: 
     told = CliRunner().invoke(app, ["history", "returns_soon", "--root", str(store.shop.root)])
     assert "approved by ann: it is Monday" in told.output
     assert [each.answer for each in store.ledger.approvals("returns_soon")] == ["rejected", "approved"]
+
+
+def test_a_version_that_the_watch_rolled_back_is_not_promoted_again_by_its_training(store: Store) -> None:
+    folder = store.train("train-1")
+    who, why = watcher("returns_soon"), "version 1 does harm"
+    back = Deployment("returns_soon", "champion", "1", None, who, why, None, "week-3")
+    store.ledger.record_deployment(back)
+    store.registry.move_alias("returns_soon", "champion", None)
+    assert take(folder.path, "deploy")["skipped"] == (
+        "version 1 was rolled back: version 1 does harm. To promote it all the same, run "
+        "`keepfit release returns_soon --version 1`"
+    )
+    assert store.registry.champion("returns_soon") is None
 
 
 @pytest.mark.slow

@@ -29,7 +29,10 @@ def plan(root: str) -> Handoff:
     taken = take_snapshot(
         load_project(Path(root)), trigger.dag_id, trigger.run_id, settings=dict(trigger.values)
     )
-    return {"folder": str(taken.folder.path), **ApplyRun(taken).plan()}
+    planned = ApplyRun(taken).plan()
+    for line in planned["unfilled"]:
+        _log.warning("%s", line)
+    return {"folder": str(taken.folder.path), **planned}
 
 
 @task(multiple_outputs=False)

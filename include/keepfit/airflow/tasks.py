@@ -130,6 +130,8 @@ def rule(run: Handoff) -> Handoff:
 def build_training_set(run: Handoff) -> list[Handoff]:
     """Join labels and features as they were known; hand on one piece of work for each candidate."""
     built = _training(run).build_training_set()
+    for warning in built["warnings"]:
+        _log.warning("%s", warning)
     candidates = _snapshot(run).the_model.train.candidates
     return [
         _hand_on(run, {"rows": built["rows"], "index": index, "trainer": candidate.trainer})
@@ -232,6 +234,17 @@ def detect_drift(run: Handoff) -> Handoff:
 def draw_drift(run: Handoff) -> Handoff:
     """Draw Evidently's report of the window; no decision hangs on it."""
     return _hand_on(run, _monitor(run).draw_drift())
+
+
+@task(multiple_outputs=False)
+def watch(run: Handoff) -> Handoff:
+    """Roll a new champion back if matured labels show that it does harm; skipped when it stays."""
+    from keepfit.pipeline.watching import WatchRun
+
+    result = WatchRun(_snapshot(run)).watch()
+    if result["rolled_back_to"] is None:
+        raise AirflowSkipException(result["reason"])
+    return _hand_on(run, result)
 
 
 @task(multiple_outputs=False)

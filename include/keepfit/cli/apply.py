@@ -26,12 +26,15 @@ AllowDeletions = Annotated[
 
 def plan(root: Root = None) -> None:
     """Show what is added, changed and removed since the last apply, and what applying it would do."""
-    from keepfit.pipeline.planning import make_plan
+    from keepfit.pipeline.planning import make_plan, unfilled_features
 
     project = open_project(root)
     with open_stores(project):
-        made = make_plan(project).plan
-    typer.echo(_told(made, project))
+        planned = make_plan(project)
+        made = planned.plan
+        typer.echo(_told(made, project))
+        for line in unfilled_features(project, planned.contents):
+            typer.echo(line)
     if made.problems or made.stops:
         raise typer.Exit(1)
 
@@ -42,6 +45,9 @@ def apply(allow_deletions: AllowDeletions = False, root: Root = None) -> None:
     A broken edit changes nothing. Views are materialised and models trained in this process. A training
     that an earlier apply asked for and that came to no verdict is done again.
     """
+    from keepfit.embedded.reparse import reparse
+    from keepfit.pipeline.applying import DAG_ID
+
     project = open_project(root)
     with open_stores(project):
         run = _run(project, allow_deletions=allow_deletions)
@@ -52,6 +58,8 @@ def apply(allow_deletions: AllowDeletions = False, root: Root = None) -> None:
             until = run.rematerialize(view)["until"]
             typer.echo(f"  {view}: {f'materialised until {until}' if until else 'nothing published yet'}")
         asked = run.decide()
+        if reparse(project.root, DAG_ID):
+            typer.echo("  Airflow reads the project again")
         for each in asked:
             why = each["skipped"]
             typer.echo(f"  {each['model']}: {f'not trained, {why}' if why else each['decision']['reason']}")

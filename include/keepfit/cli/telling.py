@@ -11,6 +11,7 @@ from keepfit.cli.scores import (
     told_gate,
     told_release,
     told_verification,
+    told_watch,
 )
 from keepfit.pipeline.snapshot import Snapshot
 
@@ -81,9 +82,28 @@ def _value(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
+def _built(result: Result, _: Snapshot) -> Lines:
+    yield (
+        f"{result['rows']:,} labelled rows, {result['first'][:10]} to {result['last'][:10]}, with "
+        f"{len(result['features'])} features"
+    )
+    yield from (f"{count:,} more rows: {why}" for why, count in result["dropped"].items() if count)
+    if empty := ", ".join(result["empty_features"]):
+        yield f"WARNING without a value in any row, and left out: {empty}"
+
+
+def _trained(result: Result, _: Snapshot) -> Lines:
+    tried = {"trials": result["trials"], "stopped": result["stopped"]} if result["trials"] else {}
+    yield _short({"trainer": result["estimator"] or result["trainer"], "rows": result["rows"], **tried})
+    if empty := ", ".join(result["left_out"]):
+        yield f"WARNING without a value in the rows before the holdout, and left out: {empty}"
+
+
 _WORDS: Mapping[str, Callable[[Result, Snapshot], Lines]] = {
     "validate": _validated,
     "transform": _transformed,
+    "build_training_set": _built,
+    "train": _trained,
     "evaluate": told_evaluation,
     "gate": told_gate,
     "deploy": told_deployment,
@@ -92,4 +112,5 @@ _WORDS: Mapping[str, Callable[[Result, Snapshot], Lines]] = {
     "decide": told_decision,
     "join_labels": _told,
     "measure": _told,
+    "watch": told_watch,
 }

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from keepfit.errors import EditError, NotReadyError
 from keepfit.ledger import Edit, FeatureLedger, Ledger
 from keepfit.pipeline.feature_change import FeatureChange
-from keepfit.pipeline.planning import make_plan, to_dict
+from keepfit.pipeline.planning import make_plan, of_dict, to_dict, unfilled_features
 from keepfit.pipeline.snapshot import Snapshot
 from keepfit.spec import Project, load_project
 from keepfit.spec.content import Content
@@ -50,6 +50,7 @@ class ApplyRun:
             "rematerialize": list(plan.views),
             "retrain": list(plan.retrain or ()),
             "problems": list(plan.problems),
+            "unfilled": unfilled_features(self._project, of_dict(self._stored["contents"])),
         }
 
     def check(self) -> Result:

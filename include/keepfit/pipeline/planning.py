@@ -8,8 +8,9 @@ from functools import partial
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from keepfit.ledger import Edit, FeatureLedger
+from keepfit.ledger import Edit, FeatureLedger, Ledger
 from keepfit.pipeline.held import features_in_use
+from keepfit.pipeline.refresh import refresh_command
 from keepfit.spec import Problem, Project, check_project
 from keepfit.spec.content import Content, Contents, project_contents
 from keepfit.spec.load import PROJECT_FILE
@@ -54,6 +55,19 @@ def make_plan(project: Project) -> Planned:
     told = tuple(str(problem) for problem in (*problems, *unfit))
     made = replace(plan(before, wanted, told), stops=tuple(stops(before, wanted, partial(_live, project))))
     return Planned(made, wanted, last.position + 1 if last else 1)
+
+
+def unfilled_features(project: Project, contents: Contents) -> list[str]:
+    """Say which features have no value in part of what is published, and what fills them."""
+    from keepfit.backends.lake import Lake
+    from keepfit.steps.unfilled import unfilled
+
+    ledger, lake = Ledger(project.locations.ledger_url), Lake(project.locations.lake)
+    found = []
+    for each in unfilled(contents, lake, project.datasets):
+        command = refresh_command(ledger, each.dataset)
+        found.append(f"{each}" + (f". If its column came later, fill it: `{command}`" if command else ""))
+    return found
 
 
 def adopt(project: Project, run_id: str) -> None:

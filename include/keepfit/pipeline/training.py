@@ -47,21 +47,31 @@ class TrainingRun:
         from keepfit.backends.feature_store import FeatureStore
         from keepfit.backends.lake import Lake
         from keepfit.steps.training_set import build_training_set
+        from keepfit.steps.unfilled import unfilled
 
         store = FeatureStore(self.snapshot, self.snapshot.project.engine)
+        lake = Lake(self.snapshot.locations.lake)
         with self.folder.scratch("build_training_set") as scratch, self.folder.staged(TRAINING_SET) as staged:
             built = build_training_set(
                 self.spec,
                 self.snapshot.datasets,
                 store,
-                Lake(self.snapshot.locations.lake),
+                lake,
                 as_of=self._as_of(),
                 out=staged,
                 scratch=scratch,
                 engine=self.snapshot.project.engine,
             )
             pin_inputs(self.snapshot, built)
-        return self.folder.write("build_training_set", built.as_dict() | {"path": TRAINING_SET})
+            missing = unfilled(
+                store.registered(),
+                lake,
+                self.snapshot.datasets,
+                service=self.spec.features,
+                versions=built.versions,
+            )
+            said = {"warnings": [f"{each}: there it is missing for the model, too." for each in missing]}
+        return self.folder.write("build_training_set", built.as_dict() | {"path": TRAINING_SET} | said)
 
     def train(self, index: int) -> dict[str, Any]:
         """Train one candidate and keep its files."""
@@ -193,7 +203,16 @@ class TrainingRun:
             return f"models/{self.spec.name}.yaml says `promotion: never`"
         if self.snapshot.settings.get("promotion", "auto") == "never":
             return "this run was started with `promotion: never`"
-        return ApprovalRun(self.snapshot).refusal()
+        return self._taken_back() or ApprovalRun(self.snapshot).refusal()
+
+    def _taken_back(self) -> str | None:
+        from keepfit.steps.watch import taken_back
+
+        version, name = str(self.folder.read("registered")["version"]), self.spec.name
+        moves, decision = self._ledger().deployments(name), self.snapshot.settings.get("decision")
+        if reason := taken_back(moves, version, decision):
+            return f"{reason}. To promote it all the same, run `keepfit release {name} --version {version}`"
+        return None
 
     def _as_of(self) -> datetime:
         as_of = self.snapshot.settings.get("as_of")

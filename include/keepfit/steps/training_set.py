@@ -64,14 +64,15 @@ class TrainingSet:
 
     @classmethod
     def of(cls, stored: Mapping[str, Any]) -> Self:
-        """Read what `as_dict` returned."""
+        """Read what `as_dict` returned, and leave what was stored beside it."""
+        stored = {name: stored[name] for name in cls.__dataclass_fields__}
         moments = {name: datetime.fromisoformat(stored[name]) for name in _MOMENTS}
         read = {
             "path": Path(stored["path"]),
             "features": dict(stored["features"]),
             "empty_features": tuple(stored["empty_features"]),
         }
-        return cls(**dict(stored) | moments | read)
+        return cls(**stored | moments | read)
 
 
 def build_training_set(

@@ -31,7 +31,7 @@ from pydantic import StrictStr
 from keepfit.backends.feature_store.asof import AsofView
 from keepfit.backends.feature_store.files import SourceFiles
 from keepfit.backends.feature_store.lake_source import has_ties, read_source, source_files
-from keepfit.backends.feature_store.latest import latest_reader, rank_of
+from keepfit.backends.feature_store.latest import Latest, LatestJob, rank_of
 from keepfit.backends.feature_store.retrieval import AsofRetrievalJob, JoinedView, rows_of
 from keepfit.errors import FeatureStoreError
 from keepfit.spec.problem import did_you_mean
@@ -111,25 +111,29 @@ class LakeOfflineStore(DuckDBOfflineStore):  # type: ignore[misc]
         end_date: datetime,
     ) -> RetrievalJob:
         """Return the newest row of each key between two moments, both included; ties as in the join."""
-        reading = _reading(config)
-        if has_ties(data_source, join_key_columns):
-            order = [
-                timestamp_field,
-                *filter(None, [created_timestamp_column]),
-                *rank_of(feature_name_columns),
-            ]
-            reading["data_source_reader"] = latest_reader(join_key_columns, order, start_date, end_date)
-        return pull_latest_from_table_or_query_ibis(
-            config=config,
-            data_source=data_source,
-            join_key_columns=join_key_columns,
-            feature_name_columns=feature_name_columns,
-            timestamp_field=timestamp_field,
-            created_timestamp_column=created_timestamp_column,
-            start_date=start_date,
-            end_date=end_date,
-            **reading,
+        found = source_files(data_source, Path(config.repo_path or "."))
+        if found is None:
+            return pull_latest_from_table_or_query_ibis(
+                config=config,
+                data_source=data_source,
+                join_key_columns=join_key_columns,
+                feature_name_columns=feature_name_columns,
+                timestamp_field=timestamp_field,
+                created_timestamp_column=created_timestamp_column,
+                start_date=start_date,
+                end_date=end_date,
+                **_reading(config),
+            )
+        latest = Latest(
+            keys=join_key_columns,
+            features=feature_name_columns,
+            timestamp=timestamp_field,
+            created=created_timestamp_column or None,
+            ranked_by=rank_of(feature_name_columns) if has_ties(data_source, join_key_columns) else (),
+            start=start_date,
+            end=end_date,
         )
+        return LatestJob(latest, found, _engine(config), _write_data_source, str(config.repo_path))
 
     @staticmethod
     def pull_all_from_table_or_query(  # noqa: PLR0917
