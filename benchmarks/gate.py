@@ -197,7 +197,8 @@ def _later(tried: Sequence[Holdout]) -> None:
     share = np.mean(np.array(kept) > 0)
     called = f"Of {len(kept)} seeds that `blocks, Student` calls better on 28 days"
     print(
-        f"{called}, {share:.0%} are better on the next 28;\nthe gain there is {np.mean(kept):.4f} on average\n"
+        f"{called}, {share:.0%} are better on the next 28;\n"
+        f"the gain there is {np.mean(kept):.4f} on average\n"
     )
 
 

@@ -30,7 +30,7 @@ def historical(
             f"{len(frame)} rows went into the feature service {asked.name!r}, {len(joined)} came out. "
             "Set `offline_store.type` in feature_store.yaml to keepfit's own: others lose rows."
         )
-    features = {field.name: _plain(joined[field.name], field.dtype) for field in asked.features}
+    features = {field.name: plain(joined[field.name], field.dtype) for field in asked.features}
     return pd.concat([rows.reset_index(drop=True), pd.DataFrame(features)], axis=1)
 
 
@@ -49,7 +49,8 @@ def _check_columns(rows: pd.DataFrame, asked: ServiceDescription) -> None:
         )
 
 
-def _plain(values: "pd.Series[Any]", dtype: str) -> "pd.Series[Any]":
+def plain(values: "pd.Series[Any]", dtype: str) -> "pd.Series[Any]":
+    """Return a feature's values as models take them: texts, times, or floats."""
     if dtype == "string":
         texts = values.astype(object)
         texts[values.isna()] = None

@@ -1,6 +1,6 @@
 """Features of one project: registered, joined to rows as of a moment, and served."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -10,18 +10,20 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 from feast import FeatureStore as Feast
 from feast.errors import FeatureViewNotFoundException
 
 from keepfit.backends.feature_store.check import Columns
 from keepfit.backends.feature_store.config import repo_config
 from keepfit.backends.feature_store.contents import contents_of
-from keepfit.backends.feature_store.description import ServiceDescription, describe
+from keepfit.backends.feature_store.description import FeatureField, ServiceDescription, describe
 from keepfit.backends.feature_store.has_stores import HasStores
-from keepfit.backends.feature_store.historical import historical
+from keepfit.backends.feature_store.historical import historical, plain
 from keepfit.backends.feature_store.lake_source import table_of
 from keepfit.backends.feature_store.materialize import materialize, newest_of
 from keepfit.backends.feature_store.online_reader import OnlineReader
+from keepfit.backends.feature_store.own_row import OwnRow, own_row
 from keepfit.backends.feature_store.reach import (
     is_sqlite,
     reach_online_store,
@@ -34,7 +36,7 @@ from keepfit.backends.feature_store.view import RegisteredView
 from keepfit.backends.lake import Lake
 from keepfit.backends.lock import alone
 from keepfit.errors import FeatureStoreError
-from keepfit.spec import Window
+from keepfit.spec import DatasetSpec, Window
 from keepfit.spec.content import Content, Contents
 from keepfit.spec.load import FEATURE_REPO
 from keepfit.spec.project import EngineSpec
@@ -151,6 +153,28 @@ class FeatureStore:
             NotReadyError: A dataset the features read is not published at all.
         """
         return historical(self._feast, rows, self.service(service), versions or {})
+
+    def own_row(
+        self, service: str, dataset: DatasetSpec, given: Sequence[str], published: Collection[str]
+    ) -> OwnRow | None:
+        """Return a service's features if all lie in the very rows of a dataset that they are asked for.
+
+        Then there is nothing to join: what `historical` returns is in the row.
+
+        Args:
+            service: A registered feature service.
+            dataset: What the rows are of; each is asked about at its own event time.
+            given: The columns of the dataset that the rows bring.
+            published: All columns of the dataset.
+        """
+        found = own_row(self._feast, service, dataset, given)
+        return found if found and {*found.columns.values()} <= {*published} else None
+
+    @staticmethod
+    def own_features(rows: pa.RecordBatch, own: OwnRow, features: Sequence[FeatureField]) -> pd.DataFrame:
+        """Return rows that bring their features as `historical` does."""
+        frame: pd.DataFrame = own.typed(rows).to_pandas()
+        return frame.assign(**{each.name: plain(frame[each.name], each.dtype) for each in features})
 
     def materialize(self, view: str, window: Window, *, replace: bool = False) -> Window:
         """Bring a window's newest values into the online store; return what was read.
