@@ -49,7 +49,13 @@ train:
       search: {space: {num_leaves: {low: 3, high: 15}}, trials: 4, patience: 3}
     - trainer: sklearn
       estimator: sklearn.linear_model.LogisticRegression
-evaluate: {objective: log_loss, metrics: [roc_auc]}
+evaluate:
+  objective: log_loss
+  metrics: [roc_auc]
+  gate:
+    latency_ms: 10_000
+    size_mb: 50
+    slices: [{column: customer, min_rows: 5, floors: {log_loss: 9}}]
 predict: {batch_rows: 500}
 """
 START = pd.Timestamp("2020-01-01", tz="UTC")
@@ -218,6 +224,19 @@ def test_the_first_training_goes_all_the_way_to_a_champion(store: Store) -> None
     folder = store.train("train-1", decision=asked.key)
     assert folder.read("gate")["verdict"] == "pass"
     assert "than the baseline's" in folder.read("gate")["reasons"][0]
+    assert {check["kind"] for check in folder.read("gate")["checks"]} == {
+        "latency",
+        "size",
+        "baseline",
+        "floor",
+    }
+    assert folder.read("gate")["reasons"][-1] == "log_loss keeps its floor in each of 40 slices of customer"
+    evaluation = folder.read("evaluation")
+    assert 0 < evaluation["latency_ms"] < 10_000
+    assert 0 < evaluation["size_mb"] < 50
+    assert set(evaluation["intervals"]) == {"log_loss", "roc_auc"}
+    assert len(evaluation["slices"]) == 40
+    assert {each["column"] for each in evaluation["slices"]} == {"customer"}
     assert folder.read("registered") == {"version": "1", "verdict": "pass"}
     assert folder.read("deployed") == {"version": "1", "skipped": None}
     assert folder.read("verified") == {"champion": "1"}

@@ -36,8 +36,8 @@ class Aliases:
         """
         from keepfit.steps.deploy import deploy
 
-        given = self._given() if move.to_version else None
-        return deploy(self._registry, self._ledger, move, self._locations.home / "locks", given=given)
+        locks = self._locations.home / "locks"
+        return deploy(self._registry, self._ledger, move, locks, given=self._given)
 
     def verify(self) -> str | None:
         """Check that aliases, ledger, the loaded champion and all servers agree; return the champion.
