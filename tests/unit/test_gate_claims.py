@@ -4,18 +4,21 @@ import json
 import math
 import sys
 from dataclasses import replace
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from keepfit.errors import TrainingError
 from keepfit.spec import ModelSpec
+from keepfit.spec.model import EvaluateSpec
 from keepfit.steps.claims import Claim, refuted
 from keepfit.steps.cost import one_row_ms, size_mb
 from keepfit.steps.draws import Estimate
@@ -348,3 +351,10 @@ def test_of_many_claims_each_must_be_denied_the_more_clearly() -> None:
     assert refuted([of_chance(each) for each in (0.03, 0.04, 0.2)], 0.05) == [False] * 3
     assert refuted([of_chance(each) for each in (0.2, 0.01, 0.02)], 0.05) == [False, True, True]
     assert refuted([], 0.05) == []
+
+
+def test_the_gate_of_the_documentation_is_one() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "gate.md").read_text(encoding="utf-8")
+    example = yaml.safe_load(text.partition("```yaml\n")[2].partition("```")[0])
+    rule = EvaluateSpec.model_validate(example["evaluate"]).gate
+    assert [each.column for each in rule.slices] == ["origin", "distance"]
