@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from keepfit.errors import TrainingError
 from keepfit.spec import ModelSpec
 from keepfit.spec.model import EvaluateSpec
-from keepfit.steps.claims import Claim, refuted
+from keepfit.steps.claims import Claim, Kind, refuted
 from keepfit.steps.cost import one_row_ms, size_mb
 from keepfit.steps.draws import Estimate
 from keepfit.steps.evaluate import Champion, Evaluation, evaluate
@@ -358,3 +358,25 @@ def test_the_gate_of_the_documentation_is_one() -> None:
     example = yaml.safe_load(text.partition("```yaml\n")[2].partition("```")[0])
     rule = EvaluateSpec.model_validate(example["evaluate"]).gate
     assert [each.column for each in rule.slices] == ["origin", "distance"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "metric", "difference", "shown", "likely"),
+    [
+        ("not_worse", "mae", 0.05, True, True),
+        ("not_worse", "mae", 0.15, False, False),
+        ("not_worse", "roc_auc", -0.05, True, True),
+        ("not_worse", "roc_auc", -0.15, False, False),
+        ("better", "mae", -0.15, True, True),
+        ("better", "mae", -0.05, False, False),
+        ("better", "roc_auc", 0.15, True, True),
+        ("better", "roc_auc", 0.05, False, False),
+    ],
+)
+def test_a_bound_is_on_the_side_of_the_metric(
+    kind: Kind, metric: str, difference: float, shown: bool, likely: bool
+) -> None:
+    found = Estimate(difference, 0.01, 9.0, difference - 0.02, difference + 0.02)
+    claim = Claim(kind, metric, 0.1, found, 1.0, 1.0)
+    assert (claim.shown, claim.chance > 0.99) == (shown, likely)
+    assert likely or claim.chance < 0.01
