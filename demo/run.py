@@ -86,8 +86,15 @@ class Walk:
 
     def _has_tried_to_predict(self, model: str) -> bool:
         """Tell whether the first window's prediction has ended: it finds no champion yet and skips."""
-        runs = self.airflow.runs(f"{model}__predict")
-        return any(run["partition_key"] == FIRST.key and run["state"] == "success" for run in runs)
+        return self._has_ended(f"{model}__predict", FIRST)
+
+    def _is_done(self, dataset: str, window: Window) -> bool:
+        """Tell whether a window of a computed dataset is published, and online."""
+        return self.ledger.covers(dataset, window) and self._has_ended(f"{dataset}__ingest", window)
+
+    def _has_ended(self, dag_id: str, window: Window) -> bool:
+        runs = self.airflow.runs(dag_id)
+        return any(run["partition_key"] == window.key and run["state"] == "success" for run in runs)
 
     def _ingest(self, window: Window) -> None:
         """Ingest every dataset that has a source of its own; the others follow by themselves."""
@@ -100,9 +107,10 @@ class Walk:
         for spec in due:
             self._await(f"{spec.name}__ingest", _run_id(window))
         for spec in self.project.datasets.values():
-            self.story.until(
-                lambda name=spec.name: self.ledger.covers(name, window), f"{spec.name} of {window.key}"
-            )
+            if spec.inputs:
+                self.story.until(
+                    lambda name=spec.name: self._is_done(name, window), f"{spec.name} of {window.key}"
+                )
 
     def _watch(self, model: str, week: Window) -> bool:
         """Wait for the week's decision, and for the training it may have asked for."""

@@ -39,7 +39,7 @@ def next_flight(source: Path, after: datetime) -> Flight:
     since = after - _LATELY
     window = [("decision_time", ">=", since), ("decision_time", "<", after + _LATELY)]
     rows = pd.read_parquet(source / "flights", columns=columns, filters=window)
-    planes = pd.read_parquet(source / "planes.parquet", columns=["tailnum"])
+    planes = pd.read_parquet(source / "planes" / "planes.parquet", columns=["tailnum"])
     seen = rows[rows["decision_time"] < after]
     coming = rows[(rows["decision_time"] >= after) & rows["tailnum"].isin(planes["tailnum"])]
     known = coming.merge(seen[["tailnum"]].drop_duplicates()).merge(

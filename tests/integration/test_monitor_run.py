@@ -283,6 +283,38 @@ def test_metrics_of_the_projects_own_are_measured_and_undefined_ones_are_null(sh
     )
 
 
+def test_the_estimate_without_labels_is_told_and_decides_nothing(shop: Shop, tmp_path: Path) -> None:
+    shop.live_week(0)
+    frame = shop.live_week(1)
+    before, run = shop.monitor(1, "before"), shop.run(1, "after")
+    estimated = shop.run(1, "before").folder.read("measure")["estimated"]
+    assert estimated["metrics"] is None
+    assert estimated["told"] == (
+        "not estimated without labels: Version 1 of churn was registered without holdout_scores.parquet. "
+        "Versions that are trained from now on have one."
+    )
+    known = shop.customers(week(-1), seed=5)
+    file = tmp_path / "holdout_scores.parquet"
+    score = 1 / (1 + np.exp(-known["visits"]))
+    # Every score is told to be wrong: whatever is decided by it would be to train again.
+    known.assign(score=score, label=(score < 0.5).astype(float))[["score", "label"]].to_parquet(file)
+    shop.registry.attach("churn", "1", file)
+    run.join_labels()
+    measured = run.measure()
+    run.detect_drift()
+    estimated = measured["estimated"]
+    assert (estimated["rows"], estimated["reference_rows"]) == (len(frame), len(known))
+    told = "estimated without labels on 300 rows: roc_auc 0.5000 (holdout 0.0000), log_loss "
+    assert measured["told"][-1].startswith(told)
+    assert measured["told"][-1].endswith("it does not see when the same features come to mean something else")
+    shop.write("feature_repo/models/churn.yaml", MODEL + "  max_age: 900d\n")
+    decided = shop.monitor(1, "other policy")
+    assert (decided["verdict"], before["verdict"]) == ("keep", "keep")
+    stored = shop.ledger.decision(decided["key"])
+    assert stored is not None
+    assert stored.evidence["performance"]["estimated"]["metrics"] == estimated["metrics"]
+
+
 def test_rows_of_another_version_do_not_speak_for_the_champion(shop: Shop) -> None:
     shop.live_week(0, version="7")
     shop.live_week(1, version="7")

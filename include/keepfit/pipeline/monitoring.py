@@ -6,6 +6,7 @@ from typing import Any
 
 from keepfit.ledger import Decision, Ledger, share, spans
 from keepfit.pipeline.champion import LiveVersion, find_champion
+from keepfit.pipeline.estimating import estimate_window
 from keepfit.pipeline.monitored import (
     LABELS,
     PREDICTIONS,
@@ -97,7 +98,9 @@ class MonitorRun:
             seen_until=seen_until,
             maturity=maturity,
         )
-        return self.folder.write("measure", {**asdict(result), "told": [str(each) for each in result.roles]})
+        estimated = estimate_window(self.snapshot, champion)
+        said = {"estimated": estimated, "told": [*map(str, result.roles), estimated["told"]]}
+        return self.folder.write("measure", {**asdict(result), **said})
 
     def detect_drift(self) -> dict[str, Any]:
         """Hold the window's features against those the champion was trained on."""

@@ -7,7 +7,8 @@ import threading
 from collections.abc import Mapping, Sequence
 
 from keepfit.backends.lake import Lake
-from keepfit.errors import KeepfitError
+from keepfit.errors import KeepfitError, LedgerError
+from keepfit.pipeline.held import as_applied
 from keepfit.serving.copies import Copies
 from keepfit.serving.environment import COPIES
 from keepfit.serving.keeper import Keeper
@@ -35,19 +36,18 @@ class Service:
         self.project = project
         self.settings = project.spec.serving
         self.meters = Meters()
+        specs = {name: _spec(project, name) for name in names}
         self._shadows = {name: Shadow(name, self.settings.shadow_rows, self.meters) for name in names}
         self.models: Mapping[str, ServedModel] = {
             name: ServedModel(
-                project.model(name),
-                OnlineLookUp(project, project.model(name), self.meters),
+                specs[name],
+                OnlineLookUp(project, specs[name], self.meters),
                 self._shadows[name],
                 self.meters,
             )
             for name in names
         }
-        self._logs = {
-            name: self._logs_of(project.model(name), served) for name, served in self.models.items()
-        }
+        self._logs = {name: self._logs_of(specs[name], served) for name, served in self.models.items()}
         pointers, home = Pointers(project.locations), project.locations.home / COPIES
         self._keepers = [
             Keeper(
@@ -132,3 +132,11 @@ class Service:
             _log.info("%s is not published: %s", spec.entities.dataset, error)
         names = (*(dataset.key if dataset else ()), *(served.look_up.entities or spec.entities.columns))
         return {name: kinds.get(name, "string") for name in names}
+
+
+def _spec(project: Project, name: str) -> ModelSpec:
+    """Return a model as its runs see it; as its file says while the ledger is away."""
+    try:
+        return as_applied(project, name)
+    except LedgerError:
+        return project.model(name)

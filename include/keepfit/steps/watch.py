@@ -94,13 +94,8 @@ def watched_rows(
     there = columns_of(connection, identifier(predictions))
     if gone := [name for name in features if name not in there]:
         raise SchemaError(f"its features {', '.join(gone)} are not among those that version {version} saw")
-    named = {name: identifier(name) for name in labels.key}
-    if labels.own:
-        named["event_time"] = identifier(labels.time)
-    known = f"{identifier(labels.time)} <= {moment(end)}"
-    if labels.own:
-        known = f"{identifier(labels.time)} < {moment(end - delay)}"
-    value = f"CAST({identifier(labels.column)} AS DOUBLE)"
+    named, time = labels.named_by, identifier(labels.time)
+    known = f"{time} < {moment(end - delay)}" if labels.own else f"{time} <= {moment(end)}"
     columns = identifiers(dict.fromkeys((*named, "event_time", "score", *features)))
     made = (
         f"SELECT {columns} FROM {identifier(predictions)} WHERE version = {literal(version)} "
@@ -110,12 +105,12 @@ def watched_rows(
     )
     told = (
         f"SELECT {', '.join(f'{column} AS {identifier(name)}' for name, column in named.items())}, "
-        f"{value} AS label FROM {identifier(labels.table)} WHERE {known} "
+        f"{labels.value} AS label FROM {identifier(labels.table)} WHERE {known} "
         f"QUALIFY row_number() OVER (PARTITION BY {', '.join(named.values())} "
-        f"ORDER BY {identifier(labels.time)} DESC, {value} DESC NULLS LAST) = 1"
+        f"ORDER BY {time} DESC, label DESC NULLS LAST) = 1"
     )
     kept = identifiers(("event_time", "label", "score", *features))
-    both = f"({made}) JOIN ({told}) USING ({identifiers(named)}) WHERE isfinite(label)"
+    both = f"({made}) JOIN ({told}) USING ({identifiers(named)}) WHERE label IS NOT NULL"
     drawn = f"SELECT * FROM {both} ORDER BY hash({identifiers(named)}) LIMIT {ROWS}"
     found: pd.DataFrame = connection.execute(f"SELECT {kept} FROM ({drawn}) ORDER BY event_time").df()
     return found

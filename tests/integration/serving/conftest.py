@@ -288,7 +288,7 @@ class Shop:
 
 @pytest.fixture(scope="session")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
-    """A project whose version 1 is champion; 2 and 3 are others, of which 3 never becomes champion."""
+    """A project whose version 1 is champion; versions 2 and 3 differ. No test makes 3 the champion."""
     root = tmp_path_factory.mktemp("shop")
     made = Shop(root, root / "server.log")
     for file, text in FILES.items():

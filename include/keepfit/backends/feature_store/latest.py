@@ -75,8 +75,8 @@ class LatestJob(RetrievalJob):  # type: ignore[misc]  # feast ships no types
         self._write = write
         self._repo = repo
 
-    def batches(self, rows: int) -> Iterator[pa.RecordBatch]:
-        """Read so many rows at a time."""
+    def batches(self, rows: int, *, by_key: bool = False) -> Iterator[pa.RecordBatch]:
+        """Read so many rows at a time, in the order of their keys if that is wanted."""
         if not self._found.files:
             return
         with (
@@ -84,9 +84,9 @@ class LatestJob(RetrievalJob):  # type: ignore[misc]  # feast ships no types
             open_engine(self._engine, Path(scratch)) as connection,
             reading(connection, self._found.system),
         ):
-            yield from connection.execute(self._query()).to_arrow_reader(rows)
+            yield from connection.execute(self._query(by_key)).to_arrow_reader(rows)
 
-    def _query(self) -> str:
+    def _query(self, by_key: bool) -> str:
         latest, schema = self._latest, self._found.schema
         at = f"CAST({identifier(latest.timestamp)} AS TIMESTAMPTZ)"
         # DuckDB gives back what it has sorted by, with -0.0 made 0.0, so it sorts by a copy.
@@ -98,6 +98,7 @@ class LatestJob(RetrievalJob):  # type: ignore[misc]  # feast ships no types
         return f"""
             SELECT {identifiers(latest.columns)} FROM {scan(self._found.files)}
             WHERE {at} >= {moment(latest.start)} AND {at} <= {moment(latest.end)} QUALIFY {first}
+            {f"ORDER BY {identifiers(sorted(latest.keys))}" if by_key else ""}
         """
 
     def _to_arrow_internal(self, timeout: int | None = None) -> pa.Table:  # noqa: ARG002 - Feast calls it so

@@ -60,6 +60,8 @@ class GuardedSqliteOnlineStore(GuardedOnlineStore, SqliteOnlineStore):  # type: 
     writers wait for each other.
     """
 
+    by_key = True
+
     def __init__(self) -> None:
         """Open nothing yet."""
         super().__init__()
