@@ -13,12 +13,13 @@ from prometheus_client import (
     Metric,
     generate_latest,
     multiprocess,
+    values,
 )
 
 from keepfit.serving.environment import SEVERAL
 
-# Feast sets it, too, when it is imported: only what was there before says that there are several workers.
-_SHARED = os.environ.get(SEVERAL)
+# Feast sets it, too, when it is imported. What counts is what Prometheus' client found when it was.
+_SHARED = None if values.ValueClass is values.MutexValue else os.environ.get(SEVERAL)
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -33,9 +34,11 @@ def serve(project: Project, names: Sequence[str], settings: ServingSpec) -> None
     # MLflow would try for minutes; whoever is live goes on serving meanwhile.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-    # Whoever has imported Feast has it set; Prometheus' client, when it is imported, takes it as it finds it.
-    os.environ.pop(SEVERAL, None)
-    if settings.workers > 1:
+    # Whoever has imported Feast has it set, and Prometheus' client, once imported, stays as it found it.
+    imported = "prometheus_client" in sys.modules
+    if not imported:
+        os.environ.pop(SEVERAL, None)
+    if settings.workers > 1 or (imported and SEVERAL not in os.environ):
         _share_numbers(project)
     # uvicorn hands a signal on once all is answered: what the caller holds has to be let go then, too.
     signal.signal(signal.SIGTERM, _leave)
