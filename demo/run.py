@@ -1,4 +1,4 @@
-"""Walk the example round the loop in a real Airflow: load a quarter, deploy, then go on week by week.
+"""Walk the example round the loop in a real Airflow: load a quarter, deploy, go on week by week, and undo.
 
 Every run has a fixed id, so an interrupted demo goes on where it was: what is done stays done.
 """
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from demo.service import Answer, Flight, Service, next_flight
 from demo.story import Story
 from keepfit.embedded.client import AirflowClient
 from keepfit.embedded.stores import stores
@@ -24,15 +25,19 @@ ROOT = Path(__file__).parents[1]
 FIRST = Window(datetime(2013, 1, 1, tzinfo=UTC), datetime(2013, 4, 1, tzinfo=UTC))
 WEEK = timedelta(days=7)
 MOST_WEEKS = 30
-STAGES = ("train", "monitor", "predict")
+STAGES = ("train", "monitor", "predict", "release")
+SOURCE = Path("data", "source")
 
 
 class Walk:
     """The example's way through the year."""
 
-    def __init__(self, project: Project, airflow: AirflowClient, ledger: Ledger, story: Story) -> None:
+    def __init__(
+        self, project: Project, airflow: AirflowClient, ledger: Ledger, service: Service, story: Story
+    ) -> None:
         """Walk a project that is up."""
         self.project, self.airflow, self.ledger, self.story = project, airflow, ledger, story
+        self.service = service
 
     def go(self, most_weeks: int) -> None:
         """Load the first quarter, deploy version 1, then walk until a retraining has its verdict."""
@@ -47,9 +52,29 @@ class Walk:
         retrained: set[str] = set()
         for week in _weeks(most_weeks):
             self._ingest(week)
+            flight = next_flight(self.project.root / SOURCE, week.end)
+            before = self._ask_all(flight)
             retrained |= {model for model in self.project.models if self._watch(model, week)}
             if retrained:
+                self._undo(flight, before)
                 return
+
+    def _ask_all(self, flight: Flight) -> list[Answer]:
+        return [self.service.ask(model, flight) for model in self.project.models]
+
+    def _undo(self, flight: Flight, before: list[Answer]) -> None:
+        """Ask the live service again, go back to the version before in one step, and ask a third time."""
+        self.story.asked(flight, "before the training", before)
+        self.story.asked(flight, "after it", self._ask_all(flight))
+        for model in self._promoted():
+            conf = {"action": "rollback", "reason": "the demo shows the way back"}
+            self._run(f"{model}__release", "demo__rollback", conf)
+            self.story.rolled_back(self.ledger.deployments(model)[-1])
+            self.story.asked(flight, "after the way back", [self.service.ask(model, flight)])
+
+    def _promoted(self) -> list[str]:
+        """Name the models that had another champion before."""
+        return [model for model in self.project.models if len(self.ledger.deployments(model)) > 1]
 
     def _unpause(self) -> None:
         self.story.doing("waiting until Airflow shows the DAGs")
@@ -61,8 +86,15 @@ class Walk:
 
     def _has_tried_to_predict(self, model: str) -> bool:
         """Tell whether the first window's prediction has ended: it finds no champion yet and skips."""
-        runs = self.airflow.runs(f"{model}__predict")
-        return any(run["partition_key"] == FIRST.key and run["state"] == "success" for run in runs)
+        return self._has_ended(f"{model}__predict", FIRST)
+
+    def _is_done(self, dataset: str, window: Window) -> bool:
+        """Tell whether a window of a computed dataset is published, and online."""
+        return self.ledger.covers(dataset, window) and self._has_ended(f"{dataset}__ingest", window)
+
+    def _has_ended(self, dag_id: str, window: Window) -> bool:
+        runs = self.airflow.runs(dag_id)
+        return any(run["partition_key"] == window.key and run["state"] == "success" for run in runs)
 
     def _ingest(self, window: Window) -> None:
         """Ingest every dataset that has a source of its own; the others follow by themselves."""
@@ -75,9 +107,10 @@ class Walk:
         for spec in due:
             self._await(f"{spec.name}__ingest", _run_id(window))
         for spec in self.project.datasets.values():
-            self.story.until(
-                lambda name=spec.name: self.ledger.covers(name, window), f"{spec.name} of {window.key}"
-            )
+            if spec.inputs:
+                self.story.until(
+                    lambda name=spec.name: self._is_done(name, window), f"{spec.name} of {window.key}"
+                )
 
     def _watch(self, model: str, week: Window) -> bool:
         """Wait for the week's decision, and for the training it may have asked for."""
@@ -123,7 +156,7 @@ def walk(root: Path, most_weeks: int, console: Console) -> Status:
     from nyc_flights import write_source
 
     story = Story(console)
-    write_source(root / "data" / "source")
+    write_source(root / SOURCE)
     status = up(root, on_progress=story.doing)
     project = load_project(root)
     with (
@@ -131,7 +164,7 @@ def walk(root: Path, most_weeks: int, console: Console) -> Status:
         AirflowClient(status.airflow_url, status.user, status.password) as airflow,
     ):
         ledger = Ledger(locations.ledger_url)
-        Walk(project, airflow, ledger, story).go(most_weeks)
+        Walk(project, airflow, ledger, Service(str(status.serving_url)), story).go(most_weeks)
         story.tell(project, ledger)
     return status
 
@@ -152,6 +185,7 @@ def main() -> int:
         console.print("Interrupted. `make demo` goes on from here; `make down` stops what still runs.")
         return 130
     console.print(f"Airflow  {status.airflow_url}\nMLflow   {status.mlflow_url}")
+    console.print(f"Serving  {status.serving_url}/docs")
     console.print(f"login    {status.user} / {status.password}", highlight=False)
     console.print("[dim]`make down` stops them, `make up` starts them again.[/]")
     return 0

@@ -1,18 +1,19 @@
 """What the demo shows while it walks, and the story it tells at the end."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from demo.service import Answer, Flight
 from keepfit.errors import KeepfitError
-from keepfit.ledger import Decision, Ledger, Training
+from keepfit.ledger import Decision, Deployment, Ledger, Training
 from keepfit.spec import Project, Window
 
-Answer = TypeVar("Answer")
+Found = TypeVar("Found")
 PATIENCE = 900.0
 
 
@@ -31,7 +32,7 @@ class Story:
         self._status.update(f"[dim]{what}[/]")
         self._status.start()
 
-    def until(self, look: Callable[[], Answer | None], what: str) -> Answer:
+    def until(self, look: Callable[[], Found | None], what: str) -> Found:
         """Look until there is an answer."""
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
@@ -50,6 +51,21 @@ class Story:
         self.console.print(
             f"[bold]{training.model}[/] trained as of {training.as_of:%d %b}: {training.verdict}, {live}. "
             f"{'; '.join(training.reasons)}",
+            highlight=False,
+        )
+
+    def asked(self, flight: Flight, when: str, answers: Iterable[Answer]) -> None:
+        """Say what the live service answered about a flight."""
+        self._status.stop()
+        told = ", ".join(f"{each.model} {each.score:.3f} (version {each.version})" for each in answers)
+        self.console.print(f"The live service on {flight.name}, {when}: {told}", highlight=False)
+
+    def rolled_back(self, move: Deployment) -> None:
+        """Say that a model went back to a version."""
+        self._status.stop()
+        self.console.print(
+            f"[bold]{move.model}[/] rolled back from version {move.from_version} to {move.to_version} "
+            f"in one step; `keepfit live {move.model} --at TIME` tells what was live when",
             highlight=False,
         )
 

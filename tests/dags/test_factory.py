@@ -100,6 +100,15 @@ def test_monitoring_follows_the_predictions_and_ends_in_a_decision(shop: Path) -
     }
 
 
+def test_a_champion_is_watched_beside_the_rest_where_the_model_asks_for_it(shop: Path) -> None:
+    assert not project_dags(shop)["returns__monitor"].has_task("watch")
+    file = shop / "feature_repo" / "models" / "returns.yaml"
+    file.write_text(file.read_text() + "watch: {period: 14d}\n")
+    dag = project_dags(shop)["returns__monitor"]
+    assert {edge for edge in edges(dag) if "watch" in edge} == {("wait_for_labels", "watch")}
+    assert outlets(dag) == {"watch": ["x-keepfit://models/returns/champion"]}
+
+
 def test_an_edit_goes_from_its_plan_to_the_trainings_it_asks_for(shop: Path) -> None:
     dag = project_dags(shop)["keepfit__apply"]
     assert edges(dag) == {

@@ -15,7 +15,9 @@ from keepfit import plugins
 from keepfit.backends import model_files
 from keepfit.backends.lake import Lake
 from keepfit.backends.model_registry import ModelRegistry
+from keepfit.backends.prediction_log import Entry, PredictionLog
 from keepfit.backends.version import VersionDetails
+from keepfit.cli.telling import tell
 from keepfit.errors import ConfError, NotReadyError, SchemaError, SpecError
 from keepfit.ledger import Ledger, Publication, Training, migrate
 from keepfit.pipeline.monitoring import MonitorRun
@@ -257,6 +259,7 @@ def test_rows_that_the_champions_training_knew_say_nothing_of_its_worth(shop: Sh
             "score": [0.0, 0.0, 0.5] * 4,
             "label": [1.0, 1.0, 1.0, 0.0, 0.0, 0.0] * 2,
             "version": "1",
+            "role": "champion",
         }
     )
     spec = shop.project.model("churn")
@@ -278,6 +281,38 @@ def test_metrics_of_the_projects_own_are_measured_and_undefined_ones_are_null(sh
     assert measured["signal"]["reason"] == (
         f"all {joined['labelled']} labelled rows of version 1 have the label 1"
     )
+
+
+def test_the_estimate_without_labels_is_told_and_decides_nothing(shop: Shop, tmp_path: Path) -> None:
+    shop.live_week(0)
+    frame = shop.live_week(1)
+    before, run = shop.monitor(1, "before"), shop.run(1, "after")
+    estimated = shop.run(1, "before").folder.read("measure")["estimated"]
+    assert estimated["metrics"] is None
+    assert estimated["told"] == (
+        "not estimated without labels: Version 1 of churn was registered without holdout_scores.parquet. "
+        "Versions that are trained from now on have one."
+    )
+    known = shop.customers(week(-1), seed=5)
+    file = tmp_path / "holdout_scores.parquet"
+    score = 1 / (1 + np.exp(-known["visits"]))
+    # Every score is told to be wrong: whatever is decided by it would be to train again.
+    known.assign(score=score, label=(score < 0.5).astype(float))[["score", "label"]].to_parquet(file)
+    shop.registry.attach("churn", "1", file)
+    run.join_labels()
+    measured = run.measure()
+    run.detect_drift()
+    estimated = measured["estimated"]
+    assert (estimated["rows"], estimated["reference_rows"]) == (len(frame), len(known))
+    told = "estimated without labels on 300 rows: roc_auc 0.5000 (holdout 0.0000), log_loss "
+    assert measured["told"][-1].startswith(told)
+    assert measured["told"][-1].endswith("it does not see when the same features come to mean something else")
+    shop.write("feature_repo/models/churn.yaml", MODEL + "  max_age: 900d\n")
+    decided = shop.monitor(1, "other policy")
+    assert (decided["verdict"], before["verdict"]) == ("keep", "keep")
+    stored = shop.ledger.decision(decided["key"])
+    assert stored is not None
+    assert stored.evidence["performance"]["estimated"]["metrics"] == estimated["metrics"]
 
 
 def test_rows_of_another_version_do_not_speak_for_the_champion(shop: Shop) -> None:
@@ -473,13 +508,25 @@ def test_labels_are_those_known_at_the_end_of_the_window(shop: Shop) -> None:
     shop.publish("customers", None, pd.concat([truth, newer, revised]))
     run = shop.run(0)
     joined = run.join_labels()
-    assert joined == {
+    counted = {
         "predictions": len(in_time),
         "labelled": len(in_time) - 6,
         "null": 4,
         "late": 2,
+        "caught_up": 0,
         "maturity": (len(in_time) - 6) / len(in_time),
+    }
+    assert joined == {
+        **counted,
         "new_rows": 0,
+        "unpredicted": 0,
+        "without_key": 0,
+        "roles": ({"role": "champion", "version": "1", **counted},),
+        "told": [
+            f"{len(in_time) - 6} of {len(in_time)} predictions labelled, {counted['maturity']:.1%}; "
+            "2 labels are late, 4 empty"
+        ],
+        "warnings": [],
     }
     stored = pd.read_parquet(run.folder.file("labelled.parquet")).set_index("id")
     # A key that comes again at another time is another row, whose label is not this one's.
@@ -570,3 +617,34 @@ def test_a_condition_is_checked_before_new_rows_are_counted(shop: Shop, tmp_path
     with pytest.raises(SpecError, match=r"models/churn\.yaml: entities\.where: "):
         shop.run(1).join_labels()
     assert not stolen.exists()
+
+
+def test_what_was_asked_online_is_measured_with_the_batches_and_shadows_beside(shop: Shop) -> None:
+    frame = shop.live_week(0)
+    log = PredictionLog(str(shop.at.lake), "churn", features={"visits": "float64"}, keys={"id": "int64"})
+    for number, (row_id, event_time) in enumerate(zip(frame["id"], frame["event_time"], strict=True)):
+        asked = {"request_id": f"r{number}", "at": event_time, "version": "1", "key": {"id": row_id}}
+        for role, score, version in (("champion", 0.5, "1"), ("shadow", 0.25, "2")):
+            log.append(Entry(**asked | {"role": role, "version": version}, features=(1.0,), score=score))
+    log.append(Entry("last", week(0).start, "1", "champion", {}, (1.0,), 0.5))
+    log.close()
+    run = shop.run(0)
+    joined, measured = run.join_labels(), run.measure()
+    known = frame[frame["event_time"] < week(0).end - timedelta(days=2)]
+    assert (joined["predictions"], joined["labelled"], joined["maturity"]) == (len(known), len(known), 1.0)
+    assert joined["warnings"] == [
+        "1 online predictions cannot be labelled: their requests did not give the row's whole key."
+    ]
+    # The answer given online is the one that counts of a row that a batch has predicted, too.
+    assert measured["versions"]["1"]["log_loss"] == pytest.approx(np.log(2))
+    shadow = log_loss(known["left"].to_numpy(np.float64), np.full(len(known), 0.25))
+    assert [(each["role"], each["version"], each["rows"]) for each in measured["roles"]] == [
+        ("champion", "1", len(known)),
+        ("shadow", "2", len(known)),
+    ]
+    assert measured["told"][1] == (
+        f"shadow 2: log_loss {shadow:.4f}, roc_auc 0.5000, own_metrics:rows {len(known):.4f} "
+        f"on {len(known)} rows; 100.0% of its labels are known"
+    )
+    assert [*tell("measure", measured, run.snapshot)] == measured["told"]
+    assert next(tell("join_labels", joined, run.snapshot)) == joined["told"][0]

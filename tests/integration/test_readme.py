@@ -28,7 +28,7 @@ def keepfit(*arguments: str | Path) -> Result:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", ["README.md", "docs/your-own-model.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/serving.md", "docs/your-own-model.md"])
 def test_the_commands_shown_work(page: str, warm: list[str]) -> None:
     script = "set -e\n" + "\n".join(SHOWN.findall((ROOT / page).read_text()))
     foreign = ("AIRFLOW", "KEEPFIT")

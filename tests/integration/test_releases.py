@@ -184,10 +184,10 @@ def test_features_that_are_not_given_any_more_are_named(place: Place) -> None:
     features = place.registry.details("returns", "1").features
     numbers = {name: kind for name, kind in features.items() if kind == "number"}
     words = r"Version 1 of returns takes other features .* now: colour \(a category, given no more\)\."
-    refused(place, place.wish("1"), words, given=numbers)
+    refused(place, place.wish("1"), words, given=lambda: numbers)
     words = r"now: colour \(a category, given as a number\)\..*`keepfit apply`"
-    refused(place, place.wish("1"), words, given=dict.fromkeys(features, "number"))
-    place.do(place.wish("1"), given={**features, "one_more": "number"})
+    refused(place, place.wish("1"), words, given=lambda: dict.fromkeys(features, "number"))
+    place.do(place.wish("1"), given=lambda: {**features, "one_more": "number"})
     assert place.registry.champion("returns") == "1"
 
 

@@ -20,7 +20,7 @@ from keepfit.backends.model_registry import ModelRegistry
 from keepfit.cli.app import app
 from keepfit.cli.telling import tell
 from keepfit.errors import ConfError, DeploymentError, EditError, NotReadyError, RegistryError, TrainingError
-from keepfit.ledger import Decision, Ledger, Publication, migrate
+from keepfit.ledger import Decision, Deployment, Ledger, Publication, migrate
 from keepfit.pipeline.applying import ApplyRun
 from keepfit.pipeline.approval import ApprovalRun
 from keepfit.pipeline.folder import RunFolder
@@ -29,6 +29,7 @@ from keepfit.pipeline.prediction import PredictionRun
 from keepfit.pipeline.snapshot import Snapshot, open_snapshot, take_snapshot
 from keepfit.pipeline.training import TrainingRun
 from keepfit.spec import Window
+from keepfit.steps.watch import watcher
 
 pytestmark = pytest.mark.filterwarnings("ignore:fetch_arrow_table:DeprecationWarning")
 
@@ -47,7 +48,13 @@ train:
       search: {space: {num_leaves: {low: 3, high: 15}}, trials: 4, patience: 3}
     - trainer: sklearn
       estimator: sklearn.linear_model.LogisticRegression
-evaluate: {objective: log_loss, metrics: [roc_auc]}
+evaluate:
+  objective: log_loss
+  metrics: [roc_auc]
+  gate:
+    latency_ms: 10_000
+    size_mb: 50
+    slices: [{column: customer, min_rows: 5, floors: {log_loss: 9}}]
 predict: {batch_rows: 500}
 """
 START = pd.Timestamp("2020-01-01", tz="UTC")
@@ -216,6 +223,19 @@ def test_the_first_training_goes_all_the_way_to_a_champion(store: Store) -> None
     folder = store.train("train-1", decision=asked.key)
     assert folder.read("gate")["verdict"] == "pass"
     assert "than the baseline's" in folder.read("gate")["reasons"][0]
+    assert {check["kind"] for check in folder.read("gate")["checks"]} == {
+        "latency",
+        "size",
+        "baseline",
+        "floor",
+    }
+    assert folder.read("gate")["reasons"][-1] == "log_loss keeps its floor in each of 40 slices of customer"
+    evaluation = folder.read("evaluation")
+    assert 0 < evaluation["latency_ms"] < 10_000
+    assert 0 < evaluation["size_mb"] < 50
+    assert set(evaluation["intervals"]) == {"log_loss", "roc_auc"}
+    assert len(evaluation["slices"]) == 40
+    assert {each["column"] for each in evaluation["slices"]} == {"customer"}
     assert folder.read("registered") == {"version": "1", "verdict": "pass"}
     assert folder.read("deployed") == {"version": "1", "skipped": None}
     assert folder.read("verified") == {"champion": "1"}
@@ -354,6 +374,19 @@ def test_a_version_that_awaits_approval_goes_live_by_the_approver_s_name(store: 
     told = CliRunner().invoke(app, ["history", "returns_soon", "--root", str(store.shop.root)])
     assert "approved by ann: it is Monday" in told.output
     assert [each.answer for each in store.ledger.approvals("returns_soon")] == ["rejected", "approved"]
+
+
+def test_a_version_that_the_watch_rolled_back_is_not_promoted_again_by_its_training(store: Store) -> None:
+    folder = store.train("train-1")
+    who, why = watcher("returns_soon"), "version 1 does harm"
+    back = Deployment("returns_soon", "champion", "1", None, who, why, None, "week-3")
+    store.ledger.record_deployment(back)
+    store.registry.move_alias("returns_soon", "champion", None)
+    assert take(folder.path, "deploy")["skipped"] == (
+        "version 1 was rolled back: version 1 does harm. To promote it all the same, run "
+        "`keepfit release returns_soon --version 1`"
+    )
+    assert store.registry.champion("returns_soon") is None
 
 
 @pytest.mark.slow
@@ -556,6 +589,42 @@ def test_a_version_named_by_the_trigger_predicts_in_the_role_of_the_chosen(store
     assert len(store.ledger.publications(told["table"])) == 1
     assert set(store.predictions()["version"]) == {champion}, "the champion's stay as they were"
     assert store.predict("predict-3", 61, version=champion).predict()["role"] == "champion"
+
+
+def test_a_challenger_scores_the_same_rows_beside_the_champion(store: Store) -> None:
+    store.train("train-1")
+    store.train("train-2", day=50)
+    champion = str(store.registry.champion("returns_soon"))
+    other = "1" if champion == "2" else "2"
+    store.registry.move_alias("returns_soon", "challenger", other)
+    shadow = "predictions__returns_soon__shadow"
+    in_the_way = store.shop.lake.root / shadow
+    in_the_way.parent.mkdir(parents=True, exist_ok=True)
+    in_the_way.write_text("not a folder")
+    with pytest.raises(OSError, match=shadow):
+        store.predict("predict-1", 61).predict()
+    first = store.predictions()
+    in_the_way.unlink()
+    store.registry.move_alias("returns_soon", "challenger", None)
+    told = store.predict("predict-1", 61).predict()
+    assert (told["version"], told["role"], told["table_version"]) == (champion, "champion", 0)
+    assert told["shadow"] == {"version": other, "role": "shadow", "table": shadow, "table_version": 0}
+    pd.testing.assert_frame_equal(store.predictions(), first)
+    beside = store.shop.lake.dataset(shadow).to_table().to_pandas()
+    assert (set(beside["role"]), set(beside["version"])) == ({"shadow"}, {other})
+    features = ["order_id", "event_time", "visits", "spend", "tier", "share"]
+    pd.testing.assert_frame_equal(beside[features], first[features])
+    assert (beside["score"] != first["score"]).any()
+    assert store.predict("predict-2", 62).predict()["shadow"] is None
+
+
+def test_a_challenger_that_cannot_score_does_not_stop_the_champion(store: Store) -> None:
+    store.train("train-1")
+    run = store.predict("predict-1", 61)
+    run.folder.write("versions", {"champion": "1", "shadow": "7"})  # which was deleted since it was chosen
+    told = run.predict()
+    assert (told["version"], told["shadow"], len(told["warnings"])) == ("1", None, 1)
+    assert told["warnings"][0].startswith("The challenger does not score beside the champion: ")
 
 
 def test_rows_without_any_feature_are_counted(store: Store) -> None:

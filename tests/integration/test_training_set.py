@@ -125,6 +125,35 @@ def test_chunks_change_nothing(open_shop: "Shop") -> None:
     pd.testing.assert_frame_equal(whole, pieces)
 
 
+SLICED = """
+evaluate:
+  objective: log_loss
+  gate:
+    slices: [{column: amount, floors: {log_loss: 1}}, {column: visits, floors: {log_loss: 1}}]"""
+
+
+def test_columns_to_slice_by_come_along_as_texts_and_train_nothing(open_shop: "Shop") -> None:
+    open_shop.edit("models/returns_soon.yaml", "\nevaluate: {objective: log_loss}", SLICED)
+    built = build(open_shop, chunk_rows=1)
+    rows = pd.read_parquet(built.path)
+    features = ["visits", "spend", "tier", "share"]
+    assert list(rows.columns) == ["order_id", "event_time", *features, "amount", "label"]
+    amounts = dict(zip(range(1, len(ORDERS) + 1), (f"{each[2]:g}" for each in ORDERS), strict=True))
+    assert list(rows["amount"]) == [amounts[order] for order in rows["order_id"]]
+    assert list(built.features) == features
+
+
+def test_a_column_to_slice_by_that_the_rows_lack_is_named(open_shop: "Shop") -> None:
+    sliced = SLICED.replace("visits", "amonut")
+    open_shop.edit("models/returns_soon.yaml", "\nevaluate: {objective: log_loss}", sliced)
+    with pytest.raises(TrainingError) as refused:
+        build(open_shop)
+    assert str(refused.value) == (
+        "models/returns_soon.yaml: evaluate.gate.slices: the rows have no column 'amonut'. Did you mean "
+        "'amount'? Slice by a feature, or by a column of the key or of `entities.columns`."
+    )
+
+
 def test_a_training_set_is_the_same_to_the_byte_again(open_shop: "Shop") -> None:
     first = build(open_shop)
     assert build(open_shop) == first

@@ -42,6 +42,7 @@ OF_ONE_MACHINE = {
 }
 OF_A_CLUSTER = {
     "AIRFLOW__CORE__AUTH_MANAGER",
+    "KEEPFIT_SERVING_TOKEN",
     "AIRFLOW__CELERY__BROKER_URL",
     "AIRFLOW__CELERY__EXTRA_CELERY_CONFIG",
     "AIRFLOW__CELERY__RESULT_BACKEND",
@@ -92,13 +93,14 @@ def test_workers_preload_what_embedded_tasks_fork_from() -> None:
 
 
 def test_every_secret_is_required_and_none_has_a_default() -> None:
-    secret = re.compile(r"PASSWORD|SECRET|FERNET|ADMIN")
+    secret = re.compile(r"PASSWORD|SECRET|FERNET|ADMIN|TOKEN")
     variables = [found for text in texts(COMPOSE) for found in re.findall(r"(?<!\$)\$\{(\w+)(.*?)\}", text)]
     required = {name for name, rest in variables if rest.startswith(":?")}
     assert required == {name for name, _ in variables if secret.search(name)}
     assert {(name, rest) for name, rest in variables if name not in required} == {
         ("AIRFLOW_PORT", ":-8080"),
         ("MLFLOW_PORT", ":-5000"),
+        ("SERVING_PORT", ":-8090"),
         ("KEEPFIT_PROJECT", ":-."),
     }
     for name, rest in variables:
@@ -119,11 +121,12 @@ def test_a_url_holds_a_password_only_from_the_environment() -> None:
     assert all(re.search(r"://\w*:\$\{\w+_PASSWORD:\?[^}]+\}@", url) for url in urls)
 
 
-def test_ports_are_published_on_loopback_only_and_only_those_of_the_uis() -> None:
+def test_ports_are_published_on_loopback_only_and_only_those_people_and_callers_use() -> None:
     published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
     assert published == {
         "airflow-apiserver": ["127.0.0.1:${AIRFLOW_PORT:-8080}:8080"],
         "mlflow": ["127.0.0.1:${MLFLOW_PORT:-5000}:5000"],
+        "serving": ["127.0.0.1:${SERVING_PORT:-8090}:8090"],
     }
 
 

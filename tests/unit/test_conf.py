@@ -19,10 +19,13 @@ def trigger(
     conf: dict[str, Any] | None = None,
     partition_key: str | None = None,
     interval: tuple[datetime | None, datetime | None] = NO_INTERVAL,
+    *,
     cleared: int = 0,
+    user: str | None = None,
+    takes: tuple[str, ...] = ("window_start", "window_end", "version"),
 ) -> Trigger:
-    """What Airflow gives the first task of `returns__predict`."""
-    declared = {"window_start": None, "window_end": None, "version": None}
+    """What Airflow gives the first task of `returns__predict`, or of a DAG that takes other params."""
+    declared: dict[str, Any] = dict.fromkeys(takes)
     run = SimpleNamespace(
         dag_id="returns__predict",
         run_id="manual__1",
@@ -31,6 +34,7 @@ def trigger(
         data_interval_start=interval[0],
         data_interval_end=interval[1],
         clear_number=cleared,
+        triggering_user_name=user,
     )
     params = {**declared, **(conf or {})}
     dag = SimpleNamespace(params=declared)
@@ -127,3 +131,20 @@ def test_a_partition_that_is_no_window_is_refused() -> None:
 def test_a_cleared_run_begins_again_under_a_name_of_its_own() -> None:
     assert trigger().run_id == "manual__1"
     assert trigger(cleared=2).run_id == "manual__1~2"
+
+
+@pytest.mark.parametrize(
+    ("user", "said", "recorded"),
+    [
+        ("ann", None, "ann"),
+        ("ann", "", "ann"),
+        ("ann", "ann", "ann"),
+        ("robot", "ann", "robot (ann)"),
+        (None, "ann", "ann"),
+        (None, None, None),
+    ],
+)
+def test_who_is_the_user_whom_airflow_let_in_whatever_the_caller_says(
+    user: str | None, said: str | None, recorded: str | None
+) -> None:
+    assert trigger({"who": said}, user=user, takes=("who",)).settings(NOW) == {"who": recorded}

@@ -13,8 +13,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from keepfit.cli.new import new
 from keepfit.embedded.components import DEATHS_ALLOWED, Component, Program
 from keepfit.embedded.credentials import credentials
+from keepfit.embedded.edits import Edits
 from keepfit.embedded.locks import Lock, alone, is_held
 from keepfit.embedded.ports import HOST, Ports, choose_ports, is_free
 from keepfit.embedded.processes import MARK, Started, kill_marked, marked, session_members, start, stop
@@ -105,9 +107,8 @@ def test_many_share_a_lock_and_the_last_can_take_it(tmp_path: Path) -> None:
 def test_a_home_keeps_its_ports_while_they_are_free(tmp_path: Path) -> None:
     ports = choose_ports(tmp_path)
     assert choose_ports(tmp_path) == ports
-    assert choose_ports(tmp_path, Ports(ports.airflow + 7, ports.airflow + 9)) == Ports(
-        ports.airflow + 7, ports.airflow + 9
-    )
+    wished = Ports(ports.airflow + 7, ports.airflow + 9, ports.airflow + 11)
+    assert choose_ports(tmp_path, wished) == wished
 
 
 def test_a_port_of_another_program_is_not_chosen(tmp_path: Path) -> None:
@@ -353,3 +354,21 @@ def test_no_free_port_is_an_error_that_says_so(tmp_path: Path, monkeypatch: pyte
         pytest.raises(EmbeddedError, match=f"No port between {port} and"),
     ):
         choose_ports(tmp_path)
+
+
+# Edits
+
+
+def test_an_edit_is_new_once_and_only_if_the_project_is_sound_with_it(tmp_path: Path) -> None:
+    new(tmp_path / "shop")
+    model = tmp_path / "shop" / "feature_repo" / "models" / "returns.yaml"
+    sound = model.read_text()
+    edits = Edits(tmp_path / "shop")
+    assert not edits.are_new()
+    model.write_text(sound + "retries: 1\n")
+    assert edits.are_new()
+    assert not edits.are_new()
+    model.write_text("name: [")
+    assert not edits.are_new()
+    model.write_text(sound)
+    assert edits.are_new()

@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 
+from keepfit.backends.held_rows import HeldRow
 from keepfit.backends.lake import Lake
 from keepfit.errors import ConfError, ValidationFailedError
 from keepfit.ledger import Ledger, Ruling, migrate
+from keepfit.ledger.ledger import PIECE
 from keepfit.pipeline.ingest import IngestRun
-from keepfit.pipeline.ruling import QuarantineRun, held_rows
+from keepfit.pipeline.ruling import QuarantineRun, held, keys_of
 from keepfit.pipeline.snapshot import take_snapshot
 from keepfit.plugins import Access
 from keepfit.spec import Window, check_project, load_project
@@ -89,7 +91,7 @@ def ingest(root: Path, run_id: str = "r", window: Window = FIRST, dataset: str =
 
 
 def rule(
-    root: Path, run_id: str, action: str, keys: str | None = None, window: Window = FIRST
+    root: Path, run_id: str, action: str, keys: str | list[str] | None = None, window: Window = FIRST
 ) -> dict[str, Any]:
     settings = {"action": action, "keys": keys, "who": "me"}
     snapshot = take_snapshot(
@@ -109,9 +111,14 @@ def sizes(root: Path, table: str = "trips", column: str = "size") -> dict[str, i
 
 
 def states(root: Path, window: Window | None = None, dataset: str = "trips") -> dict[str, str]:
+    return {each.key: each.state for each in held_in(root, window, dataset)}
+
+
+def held_in(root: Path, window: Window | None = None, dataset: str = "trips") -> list[HeldRow]:
     project = load_project(root)
-    held = held_rows(project.dataset(dataset), project.locations, window)
-    return {each.key: each.state for each in held}
+    bounds, scratch = project.spec.engine, root / "scratch"
+    with held(dataset, project.locations, window, bounds=bounds, scratch=scratch) as rows:
+        return list(rows)
 
 
 def test_a_bad_row_is_set_aside_with_its_reasons_and_the_others_go_on(root: Path) -> None:
@@ -219,8 +226,8 @@ def test_a_release_in_a_computed_dataset_while_its_window_is_ingested_is_not_los
     run = IngestRun(snapshot, NOWHERE)
     for step in STEPS[:-1]:
         getattr(run, step)()
-    (held,) = held_rows(load_project(root).dataset("totals"), load_project(root).locations)
-    ruling = Ruling("totals", held.key, held.digest, held.window, "released", "me", "meanwhile")
+    (row,) = held_in(root, dataset="totals")
+    ruling = Ruling("totals", row.key, row.digest, row.window, "released", "me", "meanwhile")
     Ledger(load_project(root).locations.ledger_url).rule([ruling])
     assert run.publish()["rows"] == 2
     assert sizes(root, "totals", "total") == {"a": 10, "b": 20}
@@ -266,6 +273,45 @@ def test_a_dropped_row_stays_out_and_may_be_released_by_its_key(root: Path) -> N
     assert "bad" not in sizes(root)
 
 
+@pytest.mark.parametrize("keys", ['"one, two"', ["one, two"]])
+def test_a_key_with_a_comma_is_ruled_on(root: Path, keys: str | list[str]) -> None:
+    write(root, "data/trips.csv", HEAD + GOOD + BAD + BAD.replace("bad", '"one, two"'))
+    ingest(root)
+    assert rule(root, "comma", "drop", keys)["rows"] == 1
+    assert states(root) == {"bad": "pending", "one, two": "dropped"}
+
+
+@pytest.mark.parametrize(
+    ("text", "keys"),
+    [
+        ("a, b ,,c|1", {"a", "b", "c|1"}),
+        ('"a,b" , c', {"a,b", "c"}),
+        ('" a "', {" a "}),
+        ('"say ""a"", b"', {'say "a", b'}),
+        ('"a"b,c', {'"a"b', "c"}),
+        ("", set()),
+        (None, set()),
+        (["a, b", " c"], {"a, b", " c"}),
+    ],
+)
+def test_keys_are_read_from_a_text_or_a_list(text: str | list[str] | None, keys: set[str]) -> None:
+    assert keys_of(text) == keys
+
+
+def test_more_rows_than_are_read_at_a_time_are_ruled_on_whole(root: Path) -> None:
+    rows = [(f"k{each}", "-1" if each % 2 else "1") for each in range(2 * PIECE + 10)]
+    text = "".join(f"{key},2013-01-01 04:00:00,{size},1.5\n" for key, size in rows)
+    write(root, "data/trips.csv", HEAD + text)
+    ingest(root)
+    assert rule(root, "drop", "drop")["rows"] == PIECE + 5
+    assert rule(root, "release", "release", ["k1", "k3"]) == {"ruling": "released", "rows": 2, "again": True}
+    ledger = Ledger(load_project(root).locations.ledger_url)
+    assert [len(piece) for piece in ledger.ruled("trips")] == [PIECE, 7]
+    assert ledger.count_rulings("trips") == PIECE + 7
+    assert {key for key, state in states(root).items() if state == "released"} == {"k1", "k3"}
+    assert len(sizes(root)) == PIECE + 5 + 2
+
+
 def test_an_unknown_key_or_action_is_refused(root: Path) -> None:
     ingest(root)
     with pytest.raises(ConfError, match=r"No row of trips with the key bat is in quarantine in "):
@@ -286,7 +332,7 @@ def test_rows_that_are_there_twice_are_both_set_aside(root: Path) -> None:
     )
     ingest(root)
     assert "b" not in sizes(root)
-    assert len(held_rows(load_project(root).dataset("trips"), load_project(root).locations)) == 2
+    assert len(held_in(root)) == 2
     with pytest.raises(
         ConfError, match="b: more than one row of trips in quarantine has this key, and a key"
     ):
@@ -324,13 +370,14 @@ def keepfit(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_the_command_lists_and_releases(root: Path) -> None:
     store = Path(__file__).parents[2] / "feature_repo" / "feature_store.yaml"
     write(root, "feature_repo/feature_store.yaml", store.read_text())
+    write(root, "data/trips.csv", HEAD + GOOD + BAD + BAD.replace("bad", '"one, two"'))
     ingest(root)
     listed = keepfit(root)
-    assert listed.stdout.splitlines()[-1].split() == ["bad", "pending", FIRST.key, *REASONS.split()], listed
+    assert listed.stdout.splitlines()[-2].split() == ["bad", "pending", FIRST.key, *REASONS.split()], listed
     window = ("--from", "2013-01-01", "--to", "2013-01-02")
-    done = keepfit(root, "--release", "--key", "bad", *window)
+    done = keepfit(root, "--release", "--key", "bad", "--key", "one, two", *window)
     assert done.returncode == 0, done.stderr
-    assert "bad" in sizes(root)
+    assert {"bad", "one, two"} <= set(sizes(root))
     assert "--from and --to name the window together" in keepfit(root, "--release").stderr
 
 

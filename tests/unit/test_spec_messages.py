@@ -85,6 +85,45 @@ def candidate(folder: Path, **fields: Any) -> list[str]:
             "evaluate: `gate.floors` has f1, which is not measured. Add it to `metrics`.",
         ),
         (
+            {"evaluate": {"objective": "auc", "gate": {"not_worse_by": {"brier": 0.01, "auc": 0.01}}}},
+            "evaluate: `gate.not_worse_by` has brier, which is not measured. Add it to `metrics`.",
+        ),
+        (
+            {
+                "evaluate": {
+                    "objective": "auc",
+                    "gate": {"slices": [{"column": "shop", "floors": {"f1": 0.5, "f2": 0.5}}]},
+                }
+            },
+            "evaluate: `gate.slices[0].floors` has f1, f2, which is not measured. Add it to `metrics`.",
+        ),
+        (
+            {"evaluate": {"objective": "auc", "gate": {"slices": [{"column": "shop"}]}}},
+            "evaluate.gate.slices[0]: the slices of 'shop' ask for nothing. Add `floors` or `not_worse_by`.",
+        ),
+        (
+            {
+                "evaluate": {
+                    "objective": "auc",
+                    "gate": {"slices": [{"column": "sum", "edges": [2, 1], "floors": {"auc": 0.5}}]},
+                }
+            },
+            "evaluate.gate.slices[0]: `edges` must rise, such as [500, 1000].",
+        ),
+        (
+            {
+                "evaluate": {
+                    "objective": "auc",
+                    "gate": {"slices": [{"column": "shop", "floors": {"auc": 0.5}}] * 2},
+                }
+            },
+            "evaluate.gate: `slices` has shop more than once. Put it into one entry.",
+        ),
+        (
+            {"evaluate": {"objective": "auc", "gate": {"not_worse_by": {"auc": -1}}}},
+            "evaluate.gate.not_worse_by.auc: must be at least 0.0, got -1.",
+        ),
+        (
             {"label": {"column": "returned"}},
             "label.delay: is missing. How long after a row's event time its label is known. "
             "No run looks at a label earlier.",

@@ -23,6 +23,8 @@ class Trigger:
     """Every param of the DAG, by the run's `conf` or by default."""
     partition_key: str | None = None
     interval: tuple[datetime | None, datetime | None] = (None, None)
+    user: str | None = None
+    """Who started the run, as Airflow knows it; None if no one did."""
 
     @classmethod
     def of(cls, context: Mapping[str, Any]) -> Self:
@@ -39,6 +41,7 @@ class Trigger:
             values={name: context["params"][name] for name in declared},
             partition_key=run.partition_key,
             interval=(run.data_interval_start, run.data_interval_end),
+            user=run.triggering_user_name,
         )
 
     def settings(self, now: datetime) -> dict[str, Any]:
@@ -47,7 +50,14 @@ class Trigger:
             raise ConfError(
                 f"as_of is {as_of}, which is in the future (it is {now.isoformat()}): no label is known then."
             )
-        return {name: value for name, value in self.values.items() if name not in _WINDOW_KEYS}
+        given = {name: value for name, value in self.values.items() if name not in _WINDOW_KEYS}
+        return given | {"who": self._who(given["who"])} if "who" in given else given
+
+    def _who(self, said: str | None) -> str | None:
+        """Name the user whom Airflow let in; who he says he is stands behind, since he may say anything."""
+        if not self.user or said in (None, "", self.user):
+            return self.user or said
+        return f"{self.user} ({said})"
 
     @property
     def window(self) -> Window:

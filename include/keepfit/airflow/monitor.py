@@ -5,7 +5,7 @@ from typing import Any
 from airflow.sdk import DAG, CronDataIntervalTimetable, PartitionedAssetTimetable
 
 from keepfit.airflow import tasks
-from keepfit.airflow.assets import predictions_asset
+from keepfit.airflow.assets import champion_asset, predictions_asset
 from keepfit.airflow.dag import new_dag
 from keepfit.airflow.docs import model_doc
 from keepfit.airflow.operators import TriggerTraining
@@ -29,6 +29,8 @@ def monitor_dag(project: Project, spec: ModelSpec) -> DAG:
     ) as dag:
         started = tasks.snapshot(str(project.root), model=spec.name)
         ready = LabelSensor(task_id="wait_for_labels", started=started).output
+        if spec.watch:
+            tasks.watch.override(outlets=[champion_asset(spec.name)])(ready)
         drift = tasks.detect_drift(tasks.measure(tasks.join_labels(ready)))
         TriggerTraining(task_id="trigger_training", model=spec.name, decision=tasks.decide(drift))
         tasks.draw_drift(drift)

@@ -37,8 +37,11 @@ def quarantine_params() -> dict[str, Param]:
             enum=["release", "drop"],
             description="Publish the rows after all, in their window; or leave them out for good.",
         ),
-        "keys": _text("The keys of the rows, with commas between them. Empty: all that are not ruled on."),
-        "who": _text("Who says so; kept with the ruling."),
+        "keys": _text(
+            "The keys of the rows, with commas between them; a key that has a comma in double quotes. "
+            "Empty: all that are not ruled on."
+        ),
+        "who": _text("On whose behalf; kept with the ruling, behind the user who started the run."),
     }
 
 

@@ -237,6 +237,17 @@ def draw_drift(run: Handoff) -> Handoff:
 
 
 @task(multiple_outputs=False)
+def watch(run: Handoff) -> Handoff:
+    """Roll a new champion back if matured labels show that it does harm; skipped when it stays."""
+    from keepfit.pipeline.watching import WatchRun
+
+    result = WatchRun(_snapshot(run)).watch()
+    if result["rolled_back_to"] is None:
+        raise AirflowSkipException(result["reason"])
+    return _hand_on(run, result)
+
+
+@task(multiple_outputs=False)
 def decide(run: Handoff) -> Handoff:
     """Decide whether to retrain, and record it with its reason; the first decision on a window stands."""
     return _hand_on(run, _monitor(run).decide())
@@ -285,6 +296,8 @@ def _monitor(run: Handoff) -> "MonitorRun":
 
 
 def _hand_on(run: Handoff, result: Mapping[str, Any]) -> Handoff:
+    for line in result.get("told", ()):
+        _log.info("%s", line)
     for warning in result.get("warnings", ()):
         _log.warning("%s", warning)
     return {"folder": run["folder"], **result}

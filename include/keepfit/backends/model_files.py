@@ -5,15 +5,17 @@ Nothing here unpickles. A folder is read only if its files are exactly those rec
 
 import hashlib
 import json
+import shutil
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
 from keepfit.backends.coding import Coding
-from keepfit.errors import TrainingError, UntrustedModelError
+from keepfit.errors import KeepfitError, TrainingError, UntrustedModelError
 
 if TYPE_CHECKING:
     from keepfit.backends.coded_model import CodedModel
@@ -25,6 +27,8 @@ READERS = {
     "skops": "keepfit.backends.trainers.sklearn",
 }
 Task = Literal["classification", "regression"]
+_SAID = 200
+"""So much of what a library says of a foreign file is passed on."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,12 @@ def seal(folder: Path, card: Card) -> None:
 
 
 def digests(folder: Path) -> dict[str, str]:
-    """Return the SHA-256 of each file of a folder, by its path within."""
+    """Return the SHA-256 of each file of a folder, by its path within.
+
+    Raises:
+        UntrustedModelError: The folder holds something else than files and folders of its own.
+    """
+    _refuse_links(folder, folder)
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {path.relative_to(folder).as_posix(): sha256(path) for path in files}
 
@@ -69,17 +78,50 @@ def load(folder: Path, recorded: Mapping[str, str]) -> "CodedModel":
         recorded: The SHA-256 of each file, from the registry or the run's record, never from the folder.
 
     Raises:
-        UntrustedModelError: A file is missing, added or changed, or the card names no known flavor.
+        UntrustedModelError: A file is missing, added or changed, or a link; the card names no known flavor;
+            or a file is not what the card says it is.
     """
-    _verify(folder, recorded)
-    card = read_card(folder)
-    reader = import_module(READERS[card.flavor])
-    model: CodedModel = reader.read(folder, card)
+    _refuse_links(folder, folder)
+    with TemporaryDirectory(prefix="keepfit-model-") as private:
+        # What is held against the digests is what is read: nobody else can change it in between.
+        copy = Path(private) / "model"
+        if folder.is_dir():
+            shutil.copytree(folder, copy, symlinks=True)
+        _verify(copy, folder, recorded)
+        return _read(copy, folder, read_card(copy, folder))
+
+
+def _read(copy: Path, folder: Path, card: Card) -> "CodedModel":
+    try:
+        model: CodedModel = import_module(READERS[card.flavor]).read(copy, card)
+    except KeepfitError as error:
+        raise UntrustedModelError(f"{folder}: {error}") from error
+    except Exception as error:  # a library may choke on a foreign file in any way
+        said = f"{type(error).__name__}: {error}".splitlines()[0][:_SAID]
+        raise UntrustedModelError(
+            f"{folder} does not hold the {card.flavor} model that its card says it is ({said}). Do not use "
+            "it. keepfit reads the native files of its own trainers, and never a pickle."
+        ) from error
     return model
 
 
-def read_card(folder: Path) -> Card:
-    """Read a folder's card."""
+def _refuse_links(folder: Path, called: Path) -> None:
+    """Refuse links, which may lead out of the folder, and what is no file at all."""
+    if not folder.is_dir():
+        return
+    odd = [path for path in folder.rglob("*") if path.is_symlink() or not (path.is_file() or path.is_dir())]
+    if odd:
+        named = ", ".join(sorted(path.relative_to(folder).as_posix() for path in odd))
+        raise UntrustedModelError(
+            f"The folder of the model in {called} holds a link, or what is no file: {named}. "
+            "A model has plain files of its own only. Do not use it. Restore the files from a backup, or go "
+            "back to another version."
+        )
+
+
+def read_card(folder: Path, called: Path | None = None) -> Card:
+    """Read a folder's card; `called` names the folder in errors, if it is a copy."""
+    called = called or folder
     try:
         content = json.loads((folder / CARD).read_text())
         coding = Coding(
@@ -89,18 +131,19 @@ def read_card(folder: Path) -> Card:
         card = Card(content["flavor"], content["task"], coding)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UntrustedModelError(
-            f"{folder} holds no model of keepfit's: {CARD} does not read ({type(error).__name__}: {error}). "
+            f"{called} holds no model of keepfit's: {CARD} does not read ({type(error).__name__}: {error}). "
             "A trainer of your own returns one of keepfit's models, whose `save` writes the card."
         ) from error
     if card.flavor not in READERS:
         raise UntrustedModelError(
-            f"{folder / CARD} names the flavor {card.flavor!r}. keepfit reads {', '.join(READERS)}."
+            f"{called / CARD} names the flavor {card.flavor!r}. keepfit reads {', '.join(READERS)}."
         )
     return card
 
 
-def _verify(folder: Path, recorded: Mapping[str, str]) -> None:
-    found = digests(folder)
+def _verify(copy: Path, folder: Path, recorded: Mapping[str, str]) -> None:
+    _refuse_links(copy, folder)
+    found = digests(copy)
     wrong = sorted(name for name in found.keys() | recorded.keys() if found.get(name) != recorded.get(name))
     if wrong or not recorded:
         raise UntrustedModelError(
@@ -150,7 +193,7 @@ def load_estimator(path: Path) -> Any:
     """Read an estimator with skops, if it holds no type outside the allow-list."""
     if foreign := _foreign(path):
         raise UntrustedModelError(
-            f"{path} holds types outside keepfit's allow-list: {', '.join(foreign)}. Do not use it."
+            f"{path.name} holds types outside keepfit's allow-list: {', '.join(foreign)}. Do not use it."
         )
     return _skops().load(path, trusted=list(TRUSTED))
 

@@ -4,9 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow as pa
-
 from keepfit.backends.engine import Connection, count, engine, identifier, literal, moment
+from keepfit.backends.rulings import RULINGS, Ruled, load_rulings
 from keepfit.backends.suite_file import Entry, parse_suite
 from keepfit.backends.suite_scan.check import Check
 from keepfit.backends.suite_scan.compile import columns_named, compile_entry
@@ -20,7 +19,8 @@ KEY, WINDOW, REASONS, RUN, DIGEST, AT = (
     f"quarantine_{each}" for each in ("key", "window", "reasons", "run_id", "digest", "at")
 )
 """The columns that a row in quarantine has besides its own."""
-_FAILING, _RULINGS, _BETWEEN = "keepfit_failing", "keepfit_rulings", "chr(31)"
+_FAILING, _BETWEEN = "keepfit_failing", "chr(31)"
+_STATE = "coalesce(sum(md5_number_lower(row_key || digest || ruling)::HUGEINT), 0)::VARCHAR"
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,8 @@ class Parted:
     """Those of them that a person has released: they are published."""
     dropped: int
     reasons: Mapping[str, int]
+    state: str
+    """A sum over the rulings that stand on the failing rows, as `state_of` makes it."""
 
     @property
     def pending(self) -> int:
@@ -45,7 +47,7 @@ def part_rows(
     suite: str,
     dataset: DatasetSpec,
     window: Window,
-    rulings: Mapping[tuple[str, str], str],
+    ruled: Ruled,
     *,
     run_id: str,
     out: tuple[Path, Path, Path],
@@ -62,7 +64,7 @@ def part_rows(
         suite: The suite's text.
         dataset: What the rows are of.
         window: The window they are of.
-        rulings: What became of rows, by key and digest.
+        ruled: What was ruled on the dataset's rows.
         run_id: Who sets them aside.
         out: Where the rows that pass, those to publish (with what was released), and those set aside go.
         bounds: The engine's memory and threads.
@@ -74,7 +76,8 @@ def part_rows(
         failing = _not_met(connection, suite, columns)
         if not failing:
             return None
-        _mark(connection, path, failing, dataset, rulings)
+        load_rulings(connection, ruled)
+        _mark(connection, path, failing, dataset)
         passed, accepted, aside = out
         _copy(connection, f"{_raw(path)} WHERE f.{NUMBER} IS NULL", passed)
         _copy(connection, f"{_raw(path)} WHERE f.{NUMBER} IS NULL OR f.ruling = 'released'", accepted)
@@ -85,7 +88,23 @@ def part_rows(
             released=count(connection, f"{_FAILING} WHERE ruling = 'released'"),
             dropped=count(connection, f"{_FAILING} WHERE ruling = 'dropped'"),
             reasons=_by_reason(connection),
+            state=_value(connection, f"SELECT {_STATE} FROM {_FAILING}"),
         )
+
+
+def state_of(aside: Path, ruled: Ruled, *, bounds: EngineSpec, scratch: Path) -> str:
+    """Sum up the rulings that stand on the rows of a file of rows set aside."""
+    with engine(bounds, scratch) as connection:
+        load_rulings(connection, ruled)
+        rows = f"SELECT {KEY} AS row_key, {DIGEST} AS digest, ruling FROM read_parquet({literal(str(aside))})"
+        return _value(
+            connection, f"SELECT {_STATE} FROM ({rows} JOIN {RULINGS} r ON r.k = {KEY} AND r.d = {DIGEST})"
+        )
+
+
+def _value(connection: Connection, query: str) -> str:
+    row = connection.execute(query).fetchone()
+    return str(row[0]) if row else ""
 
 
 def _not_met(connection: Connection, suite: str, columns: Columns) -> list[Check]:
@@ -94,22 +113,8 @@ def _not_met(connection: Connection, suite: str, columns: Columns) -> list[Check
     return [each.check for each in run_checks(connection, checks, (), ()).found if not each.verdict.met]
 
 
-def _mark(
-    connection: Connection,
-    path: Path,
-    failing: Iterable[Check],
-    dataset: DatasetSpec,
-    rulings: Mapping[tuple[str, str], str],
-) -> None:
+def _mark(connection: Connection, path: Path, failing: Iterable[Check], dataset: DatasetSpec) -> None:
     """Make a table of the rows that fail, with why, their key and digest, and what a person has ruled."""
-    given = [(key, digest, ruling) for (key, digest), ruling in rulings.items()]
-    held = pa.table(
-        {
-            name: pa.array([each[at] for each in given], pa.string())
-            for at, name in enumerate(("k", "d", "ruling"))
-        }
-    )
-    connection.register(_RULINGS, held)
     cases = ", ".join(f"CASE WHEN {each.fails} THEN {literal(_reason(each.entry))} END" for each in failing)
     why = f"SELECT {NUMBER}, concat_ws({_BETWEEN}, {cases}) AS why FROM {ROWS}"
     names = Columns.of(path).kinds
@@ -118,7 +123,7 @@ def _mark(
         f"CREATE TEMP TABLE {_FAILING} AS SELECT m.*, r.ruling FROM ("
         f"SELECT w.{NUMBER}, string_split(w.why, {_BETWEEN}) AS reasons, {_text(key, '|')} AS row_key, "
         f"md5({_text(names, chr(31))}) AS digest FROM ({why}) w JOIN {numbered(path)} p USING ({NUMBER}) "
-        f"WHERE w.why <> '') m LEFT JOIN {_RULINGS} r ON r.k = m.row_key AND r.d = m.digest"
+        f"WHERE w.why <> '') m LEFT JOIN {RULINGS} r ON r.k = m.row_key AND r.d = m.digest"
     )
 
 

@@ -47,7 +47,7 @@ def parse_suite(text: str, file: str) -> tuple[str, tuple[Entry, ...]]:
         SpecError: It is no YAML, or not of this form.
     """
     try:
-        content = yaml.safe_load(text)
+        content = yaml.load(text, Loader=yaml.CSafeLoader)
     except yaml.YAMLError as error:
         raise SpecError(f"{file}: no YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict) or not isinstance(content.get("expectations"), list):

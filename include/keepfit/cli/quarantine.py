@@ -1,6 +1,8 @@
 """`keepfit quarantine`: list the rows that were set aside, release them or drop them."""
 
 import getpass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
@@ -44,13 +46,17 @@ def quarantine(  # noqa: PLR0917, each parameter is an option of the command
     with open_stores(project) as locations:
         if release or drop:
             action = "release" if release else "drop"
-            settings = {"action": action, "keys": ",".join(key or ()) or None, "who": getpass.getuser()}
+            settings = {"action": action, "keys": key or None, "who": getpass.getuser()}
             do_all(project, Job.of(project, "quarantine", name, window, settings))
             return
-        from keepfit.pipeline.ruling import held_rows
+        from keepfit.pipeline.ruling import held
 
-        held = held_rows(project.dataset(name), locations, window)
-    rows = [(each.key, each.state, each.window, each.reasons) for each in held[:_SHOWN]]
+        with (
+            TemporaryDirectory(prefix="keepfit-") as scratch,
+            held(name, locations, window, bounds=project.spec.engine, scratch=Path(scratch)) as held_rows,
+        ):
+            count, first = held_rows.count(), held_rows.first(_SHOWN)
+    rows = [(each.key, each.state, each.window, each.reasons) for each in first]
     typer.echo(table(("KEY", "STATE", "WINDOW", "REASONS"), rows))
-    if len(held) > _SHOWN:
-        typer.echo(f"and {len(held) - _SHOWN:,} more", err=True)
+    if count > _SHOWN:
+        typer.echo(f"and {count - _SHOWN:,} more", err=True)

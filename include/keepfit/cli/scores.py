@@ -62,6 +62,13 @@ def told_verification(result: Result, _: Snapshot) -> Iterator[str]:
     yield f"registry, ledger and model agree{servers}"
 
 
+def told_watch(result: Result, _: Snapshot) -> Iterator[str]:
+    """Say how the champion does beside the version before it, and whether that one is live again."""
+    if result["rolled_back_to"]:
+        yield f"rolled back to version {result['rolled_back_to']}"
+    yield f"version {result['version']}: {result['reason']}" if result["version"] else result["reason"]
+
+
 def told_decision(result: Result, _: Snapshot) -> Iterator[str]:
     """Say the verdict on a window, with its reason."""
     called = f", called for by {result['trigger']}" if result["trigger"] != "none" else ""

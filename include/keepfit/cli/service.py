@@ -18,7 +18,7 @@ Follow = Annotated[bool, typer.Option("--follow", help="Stay, and tell of every 
 
 
 def up(foreground: Foreground = False, root: Root = None) -> None:
-    """Start Airflow, MLflow and their databases on this machine; what runs already stays."""
+    """Start Airflow, MLflow, the prediction server and their databases here; what runs already stays."""
     from keepfit.embedded.supervisor import up as start
 
     typer.echo(_told(start(find_root(root), foreground=foreground, on_progress=typer.echo)))
@@ -64,5 +64,7 @@ def _told(status: "Status") -> str:
     ]
     if status.running and status.ports:
         lines += [f"Airflow  {status.airflow_url}", f"MLflow   {status.mlflow_url}"]
+        if status.serving_url:
+            lines.append(f"Serving  {status.serving_url}/docs")
         lines.append(f"Log in as {status.user}; the password is in {status.password_file}")
     return "\n".join(lines)

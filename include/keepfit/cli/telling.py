@@ -11,6 +11,7 @@ from keepfit.cli.scores import (
     told_gate,
     told_release,
     told_verification,
+    told_watch,
 )
 from keepfit.pipeline.snapshot import Snapshot
 
@@ -42,7 +43,7 @@ def _transformed(result: Result, snapshot: Snapshot) -> Lines:
 
 def _held(report: Result, snapshot: Snapshot) -> Lines:
     """Say which expectations the rows did not meet: a warning stops nothing, so it must be seen."""
-    from keepfit.pipeline.ingest import PAGE
+    from keepfit.pipeline.validating import PAGE
 
     failed: Sequence[Result] = report["failures"]
     if not report["checked"]:
@@ -60,6 +61,10 @@ def _held(report: Result, snapshot: Snapshot) -> Lines:
             f"The window is published all the same. Correct the source and run the window again, or change "
             f"{suite}; `severity: critical` there would stop it. All of it: {snapshot.folder.file(PAGE)}"
         )
+
+
+def _told(result: Result, _: Snapshot) -> Lines:
+    yield from result.get("told") or [_short(result)]
 
 
 def _short(result: Result) -> str:
@@ -105,4 +110,7 @@ _WORDS: Mapping[str, Callable[[Result, Snapshot], Lines]] = {
     "release": told_release,
     "verify": told_verification,
     "decide": told_decision,
+    "join_labels": _told,
+    "measure": _told,
+    "watch": told_watch,
 }

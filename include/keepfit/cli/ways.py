@@ -70,6 +70,7 @@ def predict(snapshot: Snapshot) -> Done:
 def monitor(snapshot: Snapshot) -> Done:
     """Hold labels and features against what the champion was trained on, and decide."""
     from keepfit.pipeline.monitoring import MonitorRun
+    from keepfit.pipeline.watching import WatchRun
 
     run = MonitorRun(snapshot)
     if missing := run.wait_for():
@@ -84,6 +85,8 @@ def monitor(snapshot: Snapshot) -> Done:
     yield "detect_drift", run.detect_drift()
     yield "decide", run.decide()
     yield "draw_drift", run.draw_drift()
+    if snapshot.the_model.watch:
+        yield "watch", WatchRun(snapshot).watch()
 
 
 def release(snapshot: Snapshot) -> Done:

@@ -12,7 +12,7 @@ from keepfit.embedded.ports import HOST, Ports
 from keepfit.embedded.processes import Started, kill, session_members, start
 from keepfit.embedded.settings import process_environment
 from keepfit.embedded.sqlite import API_SERVER_SECONDS, SECONDS
-from keepfit.embedded.status import ComponentState, ComponentStatus
+from keepfit.embedded.status import SERVING, ComponentState, ComponentStatus
 from keepfit.spec import Locations
 
 DEATHS_ALLOWED = 5
@@ -32,14 +32,18 @@ class Program:
     environment: Mapping[str, str]
 
 
-def programs(locations: Locations, ports: Ports, environment: Mapping[str, str]) -> tuple[Program, ...]:
-    """Describe everything a supervisor runs beside the database."""
+def programs(
+    locations: Locations, ports: Ports, environment: Mapping[str, str], *, serve: bool
+) -> tuple[Program, ...]:
+    """Describe everything a supervisor runs beside the database; with `serve`, the prediction server too."""
     patient = process_environment(environment)
     airflow = (*PYTHON, "airflow")
     # Logs are read from the disk: the log servers would listen on every network.
     quiet = "--skip-serve-logs"
     mlflow = (*PYTHON, "mlflow", "server", "--host", HOST, "--port", str(ports.mlflow), "--workers", "1")
+    server = (*PYTHON, "keepfit", "serve", "--root", str(locations.root), "--host", HOST)
     return (
+        *([Program(SERVING, (*server, "--port", str(ports.serving)), patient)] if serve else []),
         Program("api-server", (*airflow, "api-server"), patient | {SECONDS: API_SERVER_SECONDS}),
         Program("scheduler", (*PYTHON, "keepfit.embedded.scheduler", quiet), patient),
         Program("dag-processor", (*airflow, "dag-processor"), patient),
@@ -99,6 +103,11 @@ class Component:
         elif self.state == "healthy":
             self.state = "unhealthy"
             self._unwell_since = time.monotonic()
+
+    def renew(self) -> None:
+        """Start the program anew, so that it reads its project again."""
+        self.end()
+        self.start()
 
     def end(self) -> None:
         """Kill what is left of the program and of its children."""

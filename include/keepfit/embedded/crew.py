@@ -7,7 +7,7 @@ from keepfit.embedded.components import Component, Program
 from keepfit.embedded.health import health
 from keepfit.embedded.ports import Ports, is_free
 from keepfit.embedded.processes import kill, kill_marked, session_members, stop
-from keepfit.embedded.status import ComponentStatus, Status, read_status
+from keepfit.embedded.status import SERVING, ComponentStatus, Status, read_status
 
 _STOP_WITHIN = 3.0
 _FREED_WITHIN = 2.0
@@ -26,6 +26,7 @@ class Crew:
         """Start every program."""
         self._home = home
         self._ports = ports
+        self._port_of = {"api-server": ports.airflow, "mlflow": ports.mlflow, SERVING: ports.serving}
         self._components = [Component(each, home / "logs" / f"{each.name}.log", home) for each in programs]
         for component in self._components:
             component.start()
@@ -48,7 +49,7 @@ class Crew:
         """
         dead = [component.status for component in self._components if component.check()]
         for each in dead:
-            port = {"api-server": self._ports.airflow, "mlflow": self._ports.mlflow}.get(each.name)
+            port = self._port_of.get(each.name)
             if port and not is_free(port, within=_FREED_WITHIN):
                 raise PortTakenError
         return dead
@@ -59,6 +60,12 @@ class Crew:
         for component in self._components:
             if component.program.name in seen:
                 component.judge(seen[component.program.name])
+
+    def renew(self, name: str) -> None:
+        """Start a component anew, if there is one of the name."""
+        for component in self._components:
+            if component.program.name == name:
+                component.renew()
 
     def stop(self) -> None:
         """Stop every component and all that descends from them."""

@@ -1,4 +1,4 @@
-"""Asks Airflow and MLflow whether they are well."""
+"""Asks Airflow, MLflow and the prediction server whether they are well."""
 
 import json
 import time
@@ -9,6 +9,7 @@ from typing import Any
 from urllib.request import ProxyHandler, build_opener
 
 from keepfit.embedded.ports import Ports
+from keepfit.embedded.status import SERVING
 
 _TIMEOUT = 3.0
 _direct = build_opener(ProxyHandler({}))
@@ -25,7 +26,8 @@ def health(ports: Ports) -> dict[str, float | None]:
     now = time.time()
     answer = _get(f"{ports.airflow_url}/api/v2/monitor/health")
     mlflow = _get(f"{ports.mlflow_url}/health") == "OK"
-    seen = {"mlflow": now if mlflow else None, "api-server": None}
+    serving = _get(f"{ports.serving_url}/live")
+    seen = {"mlflow": now if mlflow else None, "api-server": None, SERVING: now if serving else None}
     if not answer:
         return seen
     report: dict[str, dict[str, Any]] = json.loads(answer)

@@ -21,6 +21,7 @@ class Ports:
 
     airflow: int
     mlflow: int
+    serving: int = 0
 
     @property
     def airflow_url(self) -> str:
@@ -32,13 +33,19 @@ class Ports:
         """Address of MLflow's UI."""
         return f"http://{HOST}:{self.mlflow}"
 
+    @property
+    def serving_url(self) -> str:
+        """Address of the prediction server."""
+        return f"http://{HOST}:{self.serving}"
+
 
 def choose_ports(home: Path, previous: Ports | None = None) -> Ports:
     """Choose free ports: the previous ones, else the first free ones from a place of the home's own."""
     start = zlib.crc32(str(home).encode()) % 800 + _FIRST
-    wishes: Ports = previous or Ports(start, start + 1)
-    airflow = _first_free(wishes.airflow, start, taken=(wishes.mlflow,))
-    return Ports(airflow, _first_free(wishes.mlflow, start, taken=(airflow,)))
+    wishes: Ports = previous or Ports(start, start + 1, start + 2)
+    airflow = _first_free(wishes.airflow, start, taken=(wishes.mlflow, wishes.serving))
+    mlflow = _first_free(wishes.mlflow, start, taken=(airflow, wishes.serving))
+    return Ports(airflow, mlflow, _first_free(wishes.serving or start, start, taken=(airflow, mlflow)))
 
 
 def is_free(port: int, within: float = 0.0) -> bool:

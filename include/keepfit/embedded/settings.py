@@ -12,6 +12,7 @@ from pathlib import Path
 from keepfit.embedded.credentials import USER, Credentials
 from keepfit.embedded.ports import HOST, Ports
 from keepfit.spec import Locations
+from keepfit.spec.serving import SERVERS
 
 PRELOAD = "keepfit.airflow.preload"
 BUNDLE = "keepfit"
@@ -72,6 +73,7 @@ def airflow_environment(
     return {
         **SHARED,
         **locations.environment(),
+        SERVERS: ports.serving_url if ports.serving else "",
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
         "AIRFLOW__CORE__PARALLELISM": str(slots),

@@ -14,6 +14,8 @@ from keepfit.embedded.ports import Ports
 from keepfit.embedded.private import write_private
 from keepfit.embedded.processes import Started
 
+SERVING = "serving"
+"""The component that answers requests for predictions."""
 Phase = Literal["stopped", "starting", "up", "stopping", "failed"]
 ComponentState = Literal["starting", "healthy", "unhealthy", "waiting", "failed", "stopped"]
 """`waiting`: it died and is started again soon. `failed`: it died too often and is left alone."""
@@ -76,6 +78,12 @@ class Status:
     def mlflow_url(self) -> str | None:
         """Address of MLflow's UI."""
         return self.ports.mlflow_url if self.ports else None
+
+    @property
+    def serving_url(self) -> str | None:
+        """Address of the prediction server; None where there is none."""
+        serves = any(each.name == SERVING for each in self.components)
+        return self.ports.serving_url if self.ports and serves else None
 
     @property
     def user(self) -> str:

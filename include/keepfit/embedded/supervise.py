@@ -17,12 +17,13 @@ from typing import Any
 from keepfit.embedded.components import programs
 from keepfit.embedded.credentials import credentials
 from keepfit.embedded.crew import Crew, PortTakenError, clear_up
+from keepfit.embedded.edits import Edits
 from keepfit.embedded.locks import Lock
 from keepfit.embedded.migration import migrate
 from keepfit.embedded.ports import choose_ports
 from keepfit.embedded.processes import MARK, Started
 from keepfit.embedded.settings import airflow_environment
-from keepfit.embedded.status import ComponentStatus, Status, lock_path, read_status, write_status
+from keepfit.embedded.status import SERVING, ComponentStatus, Status, lock_path, read_status, write_status
 from keepfit.embedded.stores import Databases, databases
 from keepfit.errors import EmbeddedError, KeepfitError
 from keepfit.spec import Project, load_project
@@ -100,11 +101,13 @@ class Supervisor:
         self._tell("preparing databases and stores", ports=ports)
         migrate(self._project, found.airflow_url, environment, self._wait)
         self._tell("starting Airflow and MLflow")
-        self._crew = Crew(self._home, ports, programs(found.locations, ports, environment))
+        parts = programs(found.locations, ports, environment, serve=bool(self._project.models))
+        self._crew = Crew(self._home, ports, parts)
         self._watch(self._crew, found)
 
     def _watch(self, crew: Crew, found: Databases) -> None:
         ask_at, deadline = 0.0, time.monotonic() + _HEALTHY_WITHIN
+        edits = Edits(self._project.root)
         while True:
             self._pause()
             if found.postgres and found.postgres.restart_if_dead():
@@ -112,6 +115,8 @@ class Supervisor:
             for dead in crew.check():
                 self._mourn(dead)
             if time.monotonic() >= ask_at:
+                if edits.are_new():
+                    crew.renew(SERVING)
                 crew.ask()
                 ask_at = time.monotonic() + (_ASK_EVERY_UNWELL if crew.unwell else _ASK_EVERY)
             self._tell_health(crew, deadline)

@@ -1,12 +1,13 @@
 """The ledger: insert once, read for ever. Nothing in it updates or deletes."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import asdict, fields, replace
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import Column, ColumnElement, Table, and_, or_, select
+from sqlalchemy import Column, ColumnElement, Table, and_, func, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from keepfit.errors import DecisionError
@@ -16,6 +17,8 @@ from keepfit.ledger.records import Approval, Decision, Deployment, Publication, 
 from keepfit.ledger.tables import approvals, decisions, deployments, publications, rulings, trainings
 from keepfit.spec import Window
 
+PIECE = 10_000
+"""How many rulings are read or written at a time."""
 Record = TypeVar("Record", Publication, Decision, Training, Approval, Deployment, Ruling)
 
 
@@ -143,16 +146,41 @@ class Ledger:
         """
         return only_mover(self._engine, model, wait)
 
-    def rule(self, given: Iterable[Ruling]) -> None:
-        """Record what becomes of rows in quarantine, all or none; a run saying it again changes nothing."""
-        rows = [asdict(each) for each in given]
-        if rows:
-            with transaction(self._engine) as connection:
+    def rule(self, given: Iterable[Ruling]) -> int:
+        """Record what becomes of rows in quarantine, all or none; a run saying it again changes nothing.
+
+        Returns:
+            How many were given.
+        """
+        count, pieces = 0, iter(given)
+        with transaction(self._engine) as connection:
+            while rows := [asdict(each) for each in islice(pieces, PIECE)]:
                 connection.execute(self._insert(rulings).on_conflict_do_nothing(), rows)
+                count += len(rows)
+        return count
 
     def rulings(self, dataset: str) -> list[Ruling]:
         """List the rulings on a dataset's rows, oldest first: the last on a row stands."""
         return self._read(Ruling, rulings, rulings.c.dataset == dataset, rulings.c.id)
+
+    def count_rulings(self, dataset: str) -> int:
+        """Count the rulings on a dataset's rows; there are never fewer."""
+        with transaction(self._engine) as connection:
+            wanted = select(func.count()).select_from(rulings).where(rulings.c.dataset == dataset)
+            return int(connection.execute(wanted).scalar_one())
+
+    def ruled(self, dataset: str) -> Iterator[list[tuple[str, str, str]]]:
+        """Read the rulings on a dataset's rows in pieces, oldest first: key, digest and ruling of each."""
+        of, last = rulings.c, 0
+        while True:
+            wanted = select(of.id, of.row_key, of.digest, of.ruling)
+            wanted = wanted.where(of.dataset == dataset, of.id > last).order_by(of.id).limit(PIECE)
+            with transaction(self._engine) as connection:
+                rows = connection.execute(wanted).all()
+            if not rows:
+                return
+            last = rows[-1].id
+            yield [(each.row_key, each.digest, each.ruling) for each in rows]
 
     def _insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
         return (sqlite.insert if self._engine.dialect.name == "sqlite" else postgresql.insert)(table)

@@ -9,7 +9,7 @@ from keepfit.ledger import Deployment, Ledger
 from keepfit.spec import Locations, ModelSpec, Project, ProjectSpec
 
 if TYPE_CHECKING:
-    from keepfit.backends.feature_store.store import HasStores
+    from keepfit.backends.feature_store.has_stores import HasStores
     from keepfit.backends.model_registry import Alias, ModelRegistry
     from keepfit.steps.deploy import Move
     from keepfit.steps.try_out import Given
@@ -36,8 +36,8 @@ class Aliases:
         """
         from keepfit.steps.deploy import deploy
 
-        given = self._given() if move.to_version else None
-        return deploy(self._registry, self._ledger, move, self._locations.home / "locks", given=given)
+        locks = self._locations.home / "locks"
+        return deploy(self._registry, self._ledger, move, locks, given=self._given)
 
     def verify(self) -> str | None:
         """Check that aliases, ledger, the loaded champion and all servers agree; return the champion.
@@ -61,9 +61,9 @@ class Aliases:
         from keepfit.steps.serve_check import wait_until_served, wanted
 
         serving, name = self.project.serving, self.model.name
-        if serving.urls and (not serving.models or name in serving.models):
+        if serving.servers and (not serving.models or name in serving.models):
             wait_until_served(
-                serving.urls,
+                serving.servers,
                 name,
                 wanted(self._ledger, name),
                 timedelta(seconds=serving.release_seconds),

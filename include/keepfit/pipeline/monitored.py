@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from keepfit.ledger import Ledger
@@ -15,9 +16,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from keepfit.backends.engine import Connection
-    from keepfit.steps.join_labels import Labels
+    from keepfit.steps.labels import Labels
+    from keepfit.steps.made_predictions import MadePredictions
 
-PREDICTIONS, LABELS = "predictions", "labels"
+PREDICTIONS, SHADOW, ONLINE, LABELS = "predictions", "shadow", "online", "labels"
+_ASKED_BEFORE = timedelta(days=31)
+"""So long before its row's event time a request is looked for, at most."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,32 @@ def tables(snapshot: Snapshot, *names: str) -> Iterator["Connection"]:
         yield connection
 
 
+def made_predictions(snapshot: Snapshot, connection: "Connection") -> "MadePredictions":
+    """Show the engine what was scored beside and what was asked online, next to the `predictions`."""
+    from keepfit.backends.lake import Lake
+    from keepfit.backends.log_compaction import each_once
+    from keepfit.backends.log_place import log_place
+    from keepfit.steps.join_labels import LATEST
+    from keepfit.steps.made_predictions import MadePredictions
+
+    model, lake = snapshot.the_model, Lake(snapshot.locations.lake)
+    batch = [PREDICTIONS]
+    if lake.exists(shadow_of(model)):
+        connection.register(SHADOW, lake.dataset(shadow_of(model)))
+        batch.append(SHADOW)
+    first = snapshot.the_window.start - model.label.delay - LATEST - _ASKED_BEFORE
+    log = log_place(str(lake.root), model.name)
+    files = [file for day in log.days() if day >= first.date() for file in log.files(day)]
+    if files:
+        connection.execute(f"CREATE TEMP VIEW {ONLINE} AS {each_once(files)}")
+    return MadePredictions(tuple(batch), ONLINE if files else None)
+
+
+def shadow_of(model: ModelSpec) -> str:
+    """Name the table of what a challenger scored beside the champion."""
+    return f"{predictions_of(model)}__shadow"
+
+
 def predictions_of(model: ModelSpec) -> str:
     """Name the table of a model's predictions."""
     return f"predictions__{model.name}"
@@ -60,7 +90,7 @@ def predictions_of(model: ModelSpec) -> str:
 
 def labels_of(snapshot: Snapshot) -> "Labels":
     """Say where a model's labels lie."""
-    from keepfit.steps.join_labels import Labels
+    from keepfit.steps.labels import Labels
 
     model = snapshot.the_model
     return Labels(

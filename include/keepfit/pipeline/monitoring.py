@@ -6,6 +6,7 @@ from typing import Any
 
 from keepfit.ledger import Decision, Ledger, share, spans
 from keepfit.pipeline.champion import LiveVersion, find_champion
+from keepfit.pipeline.estimating import estimate_window
 from keepfit.pipeline.monitored import (
     LABELS,
     PREDICTIONS,
@@ -13,6 +14,7 @@ from keepfit.pipeline.monitored import (
     compared,
     is_reached,
     labels_of,
+    made_predictions,
     predictions_of,
     tables,
     unseen_window,
@@ -57,7 +59,8 @@ class MonitorRun:
 
     def join_labels(self) -> dict[str, Any]:
         """Join the predictions whose labels became known in the window."""
-        from keepfit.steps.join_labels import LabelJoin, count_labels, join_labels
+        from keepfit.steps.join_labels import LabelJoin, join_labels
+        from keepfit.steps.labels import count_labels
 
         if self.champion is None:
             return self.folder.write("join_labels", {**asdict(LabelJoin(0, 0, 0, 0, None)), "new_rows": 0})
@@ -67,9 +70,11 @@ class MonitorRun:
             tables(self.snapshot, PREDICTIONS, LABELS) as connection,
             self.folder.staged(LABELLED) as out,
         ):
-            joined = join_labels(connection, PREDICTIONS, labels, window=self.window, delay=delay, out=out)
+            made = made_predictions(self.snapshot, connection)
+            joined = join_labels(connection, made, labels, window=self.window, delay=delay, out=out)
             new_rows = count_labels(connection, labels, unseen) if unseen else 0
-        return self.folder.write("join_labels", {**asdict(joined), "new_rows": new_rows})
+        said = {"told": [str(joined)], "warnings": list(joined.warnings())}
+        return self.folder.write("join_labels", {**asdict(joined), "new_rows": new_rows, **said})
 
     def measure(self) -> dict[str, Any]:
         """Measure every version on its labelled predictions, the champion against its holdout."""
@@ -77,15 +82,25 @@ class MonitorRun:
 
         from keepfit.steps.measure import measure_performance
 
-        self.folder.read("join_labels")
+        joined = self.folder.read("join_labels")
         if self.champion is None:
             return self.folder.write("measure", {"signal": None, "versions": {}})
         use_plugins(self.snapshot.root)
         labelled = pd.read_parquet(self.folder.file(LABELLED))
         champion, as_of = self.champion, self.champion.signal.as_of
         seen_until = moved(as_of, -self.model.label.delay, "What the champion has seen") if as_of else None
-        result = measure_performance(labelled, self.model, champion.version, champion.holdout, seen_until)
-        return self.folder.write("measure", asdict(result))
+        maturity = {(each["role"], each["version"]): each["maturity"] for each in joined["roles"]}
+        result = measure_performance(
+            labelled,
+            self.model,
+            champion.version,
+            champion.holdout,
+            seen_until=seen_until,
+            maturity=maturity,
+        )
+        estimated = estimate_window(self.snapshot, champion)
+        said = {"estimated": estimated, "told": [*map(str, result.roles), estimated["told"]]}
+        return self.folder.write("measure", {**asdict(result), **said})
 
     def detect_drift(self) -> dict[str, Any]:
         """Hold the window's features against those the champion was trained on."""

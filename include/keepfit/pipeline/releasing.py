@@ -43,7 +43,7 @@ class ReleaseRun:
     def verify(self) -> dict[str, Any]:
         """Check that the registry, the ledger, the loaded champion and all running servers agree."""
         champion = self._aliases.verify()
-        servers = len(self._snapshot.project.serving.urls)
+        servers = len(self._snapshot.project.serving.servers)
         return self._snapshot.folder.write("verified", {"champion": champion, "servers": servers})
 
     def _wish(self, who: str) -> "Move":

@@ -1,57 +1,39 @@
 """Rule on rows in quarantine: release them into their window, or drop them for good."""
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 from keepfit.errors import ConfError
 from keepfit.ledger import Ledger, Ruling
 from keepfit.pipeline.set_aside import quarantine_table
 from keepfit.pipeline.snapshot import Snapshot
-from keepfit.spec import DatasetSpec, Locations, Window
+from keepfit.spec import Locations, Window
+from keepfit.spec.project import EngineSpec
 
-State = Literal["pending", "released", "dropped"]
+if TYPE_CHECKING:
+    from keepfit.backends.held_rows import HeldRow, HeldRows
+
 ACTIONS: Mapping[str, Literal["released", "dropped"]] = {"release": "released", "drop": "dropped"}
+_KEY = re.compile(r'\s*(?:"(?P<quoted>(?:[^"]|"")*)"|(?P<plain>[^,]*))\s*(?:,|$)')
+_NAMED = 10
 
 
-@dataclass(frozen=True)
-class HeldRow:
-    """A row in quarantine."""
-
-    key: str
-    digest: str
-    window: str
-    reasons: str
-    run_id: str
-    state: State
-    was_released: bool
-    """Whether it ever was: then it may be published."""
-
-
-def held_rows(dataset: DatasetSpec, locations: Locations, window: Window | None = None) -> list[HeldRow]:
-    """List a dataset's rows in quarantine, by time; those of a window, if one is given."""
+@contextmanager
+def held(
+    dataset: str, locations: Locations, window: Window | None, *, bounds: EngineSpec, scratch: Path
+) -> Iterator["HeldRows"]:
+    """Lend a dataset's rows in quarantine; those of a window, if one is given."""
+    from keepfit.backends.held_rows import held_rows
     from keepfit.backends.lake import Lake
-    from keepfit.backends.quarantine import AT, DIGEST, KEY, REASONS, RUN, WINDOW
 
-    lake, table = Lake(locations.lake), quarantine_table(dataset.name)
-    if not lake.exists(table):
-        return []
-    rows = lake.dataset(table).to_table(columns=[KEY, DIGEST, WINDOW, REASONS, RUN, AT]).sort_by(AT)
-    ruled: dict[tuple[str, str], list[str]] = {}
-    for each in Ledger(locations.ledger_url).rulings(dataset.name):
-        ruled.setdefault((each.row_key, each.digest), []).append(each.ruling)
-    return [
-        _held(row, ruled.get((row[KEY], row[DIGEST]), []))
-        for row in rows.to_pylist()
-        if window is None or window.start <= row[AT] < window.end
-    ]
-
-
-def _held(row: Mapping[str, Any], rulings: Sequence[str]) -> HeldRow:
-    key, digest, window, reasons, run_id, _ = row.values()
-    state: Any = rulings[-1] if rulings else "pending"
-    return HeldRow(key, digest, window, reasons, run_id, state, "released" in rulings)
+    lake, table = Lake(locations.lake), quarantine_table(dataset)
+    files = lake.files(table) if lake.exists(table) else []
+    ruled = Ledger(locations.ledger_url).ruled(dataset)
+    with held_rows(files, ruled, window, bounds=bounds, scratch=scratch) as rows:
+        yield rows
 
 
 class QuarantineRun:
@@ -69,14 +51,27 @@ class QuarantineRun:
         Raises:
             ConfError: There is no such row, or no such action, or rows to be released share a key.
         """
-        ruling, keys = self._ruling(), keys_of(self._snapshot.settings.get("keys"))
-        meant = list(self._meant(keys))
-        if ruling == "released":
-            _refuse_doubles(self._snapshot.the_dataset.name, meant)
-        changed = [each for each in meant if each.state != ruling and (keys or each.state == "pending")]
-        Ledger(self._snapshot.locations.ledger_url).rule(self._record(each, ruling) for each in changed)
-        again = any(each.was_released for each in meant) or (ruling == "released" and bool(meant))
-        return self._snapshot.folder.write("rule", {"ruling": ruling, "rows": len(changed), "again": again})
+        taken, ruling = self._snapshot, self._ruling()
+        keys = keys_of(taken.settings.get("keys"))
+        with (
+            taken.folder.scratch("rule") as scratch,
+            held(
+                taken.the_dataset.name,
+                taken.locations,
+                taken.the_window,
+                bounds=taken.project.engine,
+                scratch=scratch,
+            ) as rows,
+        ):
+            meant = rows.of(keys)
+            self._refuse_unknown(meant.unknown())
+            if ruling == "released":
+                self._refuse_doubles(meant.doubled(_NAMED))
+            again = meant.were_released or (ruling == "released" and meant.count() > 0)
+            other: Literal["released", "dropped"] = "dropped" if ruling == "released" else "released"
+            changed = meant.in_state("pending", *([other] if keys else []))
+            ruled = Ledger(taken.locations.ledger_url).rule(self._record(each, ruling) for each in changed)
+        return taken.folder.write("rule", {"ruling": ruling, "rows": ruled, "again": again})
 
     def _ruling(self) -> Literal["released", "dropped"]:
         action = str(self._snapshot.settings.get("action"))
@@ -84,34 +79,41 @@ class QuarantineRun:
             raise ConfError(f"action is {action!r}. Give one of: {', '.join(ACTIONS)}.")
         return ACTIONS[action]
 
-    def _meant(self, keys: frozenset[str]) -> Iterator[HeldRow]:
-        dataset, window = self._snapshot.the_dataset, self._snapshot.the_window
-        held = held_rows(dataset, self._snapshot.locations, window)
-        if unknown := sorted(keys - {each.key for each in held}):
+    def _refuse_unknown(self, keys: list[str]) -> None:
+        dataset = self._snapshot.the_dataset.name
+        if keys:
             raise ConfError(
-                f"No row of {dataset.name} with the key {', '.join(unknown)} is in quarantine in "
-                f"{window.key}. "
-                f"`keepfit quarantine {dataset.name}` lists those that are."
+                f"No row of {dataset} with the key {', '.join(keys)} is in quarantine in "
+                f"{self._snapshot.the_window.key}. `keepfit quarantine {dataset}` lists those that are. "
+                "By REST, a key with a comma is written in double quotes."
             )
-        return (each for each in held if not keys or each.key in keys)
 
-    def _record(self, row: HeldRow, ruling: Literal["released", "dropped"]) -> Ruling:
+    def _refuse_doubles(self, keys: list[str]) -> None:
+        """Refuse rows of one key, before anything is recorded: a published window has each key once."""
+        if keys:
+            raise ConfError(
+                f"{', '.join(keys)}: more than one row of {self._snapshot.the_dataset.name} in quarantine "
+                "has this key, and a key names one row. Nothing is released. Name the keys of other rows, or "
+                "correct the source and ingest the window again."
+            )
+
+    def _record(self, row: "HeldRow", ruling: Literal["released", "dropped"]) -> Ruling:
         name, who = self._snapshot.the_dataset.name, self._snapshot.settings.get("who") or "airflow"
         return Ruling(name, row.key, row.digest, row.window, ruling, str(who), self._snapshot.run_id)
 
 
-def _refuse_doubles(dataset: str, rows: Sequence[HeldRow]) -> None:
-    """Refuse rows of one key, before anything is recorded: a published window has each key once."""
-    counted = Counter(each.key for each in rows)
-    if doubled := sorted(key for key, count in counted.items() if count > 1):
-        raise ConfError(
-            f"{', '.join(doubled)}: more than one row of {dataset} in quarantine has this key, and a key "
-            "names one row. Nothing is released. Name the keys of other rows, or correct the "
-            "source and ingest the window again."
-        )
+def keys_of(given: str | Iterable[str] | None) -> frozenset[str]:
+    """Read keys: a list, or a text with commas between them. `|` joins the parts of a compound key.
+
+    In a text, a key with a comma or with spaces at its ends is written in double quotes, and a double quote
+    within it twice.
+    """
+    if not isinstance(given, str):
+        return frozenset(given or ())
+    found = (_unquoted(each) for each in _KEY.finditer(given))
+    return frozenset(each for each in found if each)
 
 
-def keys_of(text: str | Iterable[str] | None) -> frozenset[str]:
-    """Read keys: a list, or a text with commas between them. `|` joins the parts of a compound key."""
-    given = text.split(",") if isinstance(text, str) else text or ()
-    return frozenset(each.strip() for each in given if each.strip())
+def _unquoted(found: re.Match[str]) -> str:
+    quoted: str | None = found["quoted"]
+    return found["plain"].strip() if quoted is None else quoted.replace('""', '"')

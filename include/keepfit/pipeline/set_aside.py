@@ -1,11 +1,10 @@
 """The rows an ingest sets aside: parted before the suite's verdict, published beside the dataset."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keepfit.ledger import Ledger, Ruling
+from keepfit.ledger import Ledger
 from keepfit.pipeline.snapshot import Snapshot
 from keepfit.spec import Window
 
@@ -37,7 +36,7 @@ class SetAside:
             return file
         from keepfit.backends.quarantine import part_rows
 
-        folder, rulings = self._folder, self._rulings()
+        folder, rulings = self._folder, self._ledger.count_rulings(self._dataset.name)
         with (
             folder.optional(PASSED) as passed,
             folder.optional(ACCEPTED) as accepted,
@@ -48,13 +47,13 @@ class SetAside:
                 suite,
                 self._dataset,
                 window,
-                {(each.row_key, each.digest): each.ruling for each in rulings},
+                self._ledger.ruled(self._dataset.name),
                 run_id=self._snapshot.run_id,
                 out=(passed, accepted, aside),
                 bounds=self._snapshot.project.engine,
                 scratch=scratch,
             )
-        folder.write(_RESULT, _counts(parted) | {"window": window.key, "rulings": len(rulings)})
+        folder.write(_RESULT, _counts(parted) | {"window": window.key, "rulings": rulings})
         return folder.file(PASSED) if parted else file
 
     def marked(self, report: "ValidationReport") -> "ValidationReport":
@@ -82,11 +81,15 @@ class SetAside:
     @property
     def is_overruled(self) -> bool:
         """Whether someone has ruled on the rows set aside since they were parted. Rulings are only added."""
-        counts = self._counts
-        if not counts.get("failing"):
+        counts, name = self._counts, self._dataset.name
+        if not counts.get("failing") or self._ledger.count_rulings(name) == counts["rulings"]:
             return False
-        newer = {(each.row_key, each.digest) for each in self._rulings()[counts.get("rulings", 0) :]}
-        return bool(newer) and not newer.isdisjoint(self._rows_aside())
+        from keepfit.backends.quarantine import state_of
+
+        with self._folder.scratch("rulings") as scratch:
+            aside, bounds = self._folder.file(ASIDE), self._snapshot.project.engine
+            state = state_of(aside, self._ledger.ruled(name), bounds=bounds, scratch=scratch)
+        return state != counts.get("state")
 
     def publish(self, window: Window, *, anew: bool) -> None:
         """Replace the window's rows in quarantine by those this run has set aside."""
@@ -120,16 +123,9 @@ class SetAside:
         wanted = self._dataset.quarantine and self._folder.has(_RESULT)
         return self._folder.read(_RESULT) if wanted else {}
 
-    def _rows_aside(self) -> Iterator[tuple[str, str]]:
-        import pyarrow.parquet as pq
-
-        from keepfit.backends.quarantine import DIGEST, KEY
-
-        rows = pq.read_table(self._folder.file(ASIDE), columns=[KEY, DIGEST])
-        return zip(rows[KEY].to_pylist(), rows[DIGEST].to_pylist(), strict=True)
-
-    def _rulings(self) -> list[Ruling]:
-        return Ledger(self._snapshot.locations.ledger_url).rulings(self._dataset.name)
+    @property
+    def _ledger(self) -> Ledger:
+        return Ledger(self._snapshot.locations.ledger_url)
 
 
 def _counts(parted: "Parted | None") -> dict[str, Any]:
@@ -142,6 +138,7 @@ def _counts(parted: "Parted | None") -> dict[str, Any]:
         "dropped": parted.dropped,
         "pending": parted.pending,
         "reasons": dict(parted.reasons),
+        "state": parted.state,
     }
 
 

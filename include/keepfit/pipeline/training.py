@@ -162,7 +162,7 @@ class TrainingRun:
             training_set=self.folder.file(TRAINING_SET),
             pins=pins,
         )
-        describe(self.snapshot, self._registry(), version, lineage, trained)
+        describe(self.snapshot, self._registry(), version, lineage=lineage, trained=trained, rows=rows)
         metrics = dict(evaluation.metrics)
         self._record(judgement.verdict, judgement.reasons, version, metrics, sha256(pins))
         return self.folder.write("registered", {"version": version, "verdict": judgement.verdict})
@@ -203,7 +203,16 @@ class TrainingRun:
             return f"models/{self.spec.name}.yaml says `promotion: never`"
         if self.snapshot.settings.get("promotion", "auto") == "never":
             return "this run was started with `promotion: never`"
-        return ApprovalRun(self.snapshot).refusal()
+        return self._taken_back() or ApprovalRun(self.snapshot).refusal()
+
+    def _taken_back(self) -> str | None:
+        from keepfit.steps.watch import taken_back
+
+        version, name = str(self.folder.read("registered")["version"]), self.spec.name
+        moves, decision = self._ledger().deployments(name), self.snapshot.settings.get("decision")
+        if reason := taken_back(moves, version, decision):
+            return f"{reason}. To promote it all the same, run `keepfit release {name} --version {version}`"
+        return None
 
     def _as_of(self) -> datetime:
         as_of = self.snapshot.settings.get("as_of")

@@ -1,5 +1,6 @@
 """The `serving` block of `feature_repo/keepfit.yaml`: how `keepfit serve` answers requests."""
 
+import os
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
@@ -9,6 +10,9 @@ from keepfit.spec.fields import Closed, Name
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 TOKEN = "KEEPFIT_SERVING_TOKEN"  # noqa: S105 - the variable's name
 """The environment variable that holds the token; it is never written into a file."""
+
+SERVERS = "KEEPFIT_SERVERS"
+"""The environment variable that holds the servers' addresses where the file names none."""
 
 
 def _url(value: str) -> str:
@@ -64,6 +68,11 @@ class ServingSpec(Closed):
         if len(set(self.models)) < len(self.models):
             raise ValueError("`models` names one twice. Name each once")
         return self
+
+    @property
+    def servers(self) -> tuple[str, ...]:
+        """Return the running servers: those of the file, else the one that `keepfit up` started."""
+        return self.urls or tuple(filter(None, os.environ.get(SERVERS, "").split(",")))
 
     @property
     def loopback(self) -> bool:

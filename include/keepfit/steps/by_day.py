@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keepfit.plugins import Metric
-from keepfit.steps import metrics, row_losses
+from keepfit.steps import by_rank, metrics, row_losses
 from keepfit.steps.metrics import find_metric, measure
 from keepfit.steps.row_losses import Array
 
@@ -77,21 +77,6 @@ def _calibration_error(y_true: Array, score: Array, day: Days, draws: Array) -> 
     return errors
 
 
-def _roc_auc(y_true: Array, score: Array, day: Days, draws: Array) -> Array:
-    """Count, for each two days, the pairs of a positive of the one that beats a negative of the other."""
-    days, positive = draws.shape[1], y_true > 0
-    order = np.argsort(score[positive])
-    high, of_high = score[positive][order], day[positive][order]
-    beaten = np.empty((days, days))
-    for other in range(days):
-        low = np.sort(score[~positive & (day == other)])
-        wins = (np.searchsorted(low, high, "left") + np.searchsorted(low, high, "right")) / 2
-        beaten[:, other] = np.bincount(of_high, wins, days)
-    pairs = (draws @ np.bincount(of_high, minlength=days)) * (draws @ _counts(day[~positive], draws))
-    shares: Array = np.einsum("rk,rk->r", draws @ beaten, draws) / pairs
-    return shares
-
-
 def _anew(name: str, y_true: Array, score: Array, day: Days, draws: Array) -> Array:
     found = np.full(len(draws), np.nan)
     for at, draw in enumerate(draws):
@@ -107,6 +92,7 @@ def _counts(day: Days, draws: Array) -> NDArray[np.int64]:
 
 _KNOWN: Mapping[Metric, ByDay] = {
     metrics.accuracy: partial(_mean, row_losses.hits),
+    metrics.average_precision: by_rank.average_precision,
     metrics.brier: partial(_mean, row_losses.squares),
     metrics.calibration_error: _calibration_error,
     metrics.log_loss: partial(_mean, row_losses.log_losses),
@@ -116,5 +102,5 @@ _KNOWN: Mapping[Metric, ByDay] = {
     metrics.pinball_90: partial(_mean, partial(row_losses.pinballs, quantile=0.9)),
     metrics.r2: _r2,
     metrics.rmse: _rmse,
-    metrics.roc_auc: _roc_auc,
+    metrics.roc_auc: by_rank.roc_auc,
 }

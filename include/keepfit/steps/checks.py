@@ -24,8 +24,10 @@ class Check:
     text: str
     """The answer in words."""
     metric: str | None = None
+    column: str | None = None
+    """Of the slice it was asked of; none when of all rows."""
     slice: str | None = None
-    """The column and its value; all rows when there is none."""
+    """The slice's value."""
     value: float | None = None
     """The challenger's figure, or how far it is from the champion's."""
     low: float | None = None

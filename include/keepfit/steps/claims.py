@@ -35,7 +35,9 @@ class Claim:
     """The challenger's metric."""
     theirs: float = math.nan
     """The champion's."""
+    column: str | None = None
     slice: str | None = None
+    """The column's value, if it is not about all rows."""
 
     @property
     def shown(self) -> bool:
@@ -65,11 +67,13 @@ class Claim:
             note: More on what was asked for.
         """
         verdict: Verdict = "pass" if self.shown else "fail" if refuted else "undecided"
-        where = f"{self.slice}: " if self.slice else ""
+        where = f"{self.column} {self.slice}: " if self.column else ""
         found = (self.estimate.value, self.estimate.low, self.estimate.high)
         value, low, high = (each if math.isfinite(each) else None for each in found)
         text = f"{where}{self._text(verdict, f'{confidence * 100:g}', note)}"
-        return Check(self.kind, verdict, text, self.metric, self.slice, value, low, high, self.bound)
+        return Check(
+            self.kind, verdict, text, self.metric, self.column, self.slice, value, low, high, self.bound
+        )
 
     def _text(self, verdict: Verdict, confidence: str, note: str) -> str:
         if missing := self._missing:

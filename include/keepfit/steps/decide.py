@@ -56,10 +56,14 @@ class Measured:
         return {
             "champion": self.champion.version if self.champion else None,
             "predicted": self.predicted,
-            "labels": dict(self.joined),
-            "performance": dict(self.performance),
+            "labels": _without_words(self.joined),
+            "performance": _without_words(self.performance),
             "drift": {**{name: self.drift.get(name) for name in kept}, "scores": scores},
         }
+
+
+def _without_words(stored: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in stored.items() if name not in ("told", "warnings")}
 
 
 def make_decision(

@@ -1,6 +1,6 @@
 """Move an alias, the only way it ever moves: compare, try, set, read again, record."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -34,7 +34,7 @@ def deploy(
     move: Move,
     locks: Path,
     *,
-    given: Given | None = None,
+    given: Callable[[], Given] | None = None,
     wait: timedelta = WAIT,
 ) -> Deployment | None:
     """Move an alias and record it; None if this very run has done so before.
@@ -47,7 +47,7 @@ def deploy(
         ledger: Where moves are recorded.
         move: What to move, and why.
         locks: A folder for locks, one per model, shared by all on this machine who move aliases.
-        given: What the model's feature service gives; not compared with what the version takes if None.
+        given: Says what the model's feature service gives; not compared with what a version takes if None.
         wait: How long to wait for another who moves an alias of the model.
 
     Raises:
@@ -99,31 +99,38 @@ def _done_before(registry: ModelRegistry, ledger: Ledger, move: Move) -> bool:
     return registry.alias(move.model, move.alias) == move.to_version
 
 
-def _moved(registry: ModelRegistry, ledger: Ledger, move: Move, given: Given | None) -> Deployment:
-    live, recorded = registry.alias(move.model, move.alias), ledger.live(move.model, alias=move.alias)
+def _moved(
+    registry: ModelRegistry, ledger: Ledger, move: Move, given: Callable[[], Given] | None
+) -> Deployment:
+    aliases, recorded = registry.aliases(move.model), ledger.live(move.model, alias=move.alias)
+    live = aliases.get(move.alias)
     refuse_if_elsewhere(move, live, recorded)
     refuse_if_there(move, live, recorded)
-    refuse_if_out_of_order(move, registry.champion(move.model), registry.alias(move.model, CHALLENGER))
+    refuse_if_out_of_order(move, aliases.get(CHAMPION), aliases.get(CHALLENGER))
     if move.to_version is not None:
         refuse_unknown_version(registry, move.model, move.to_version)
         if given is not None:
-            refuse_other_signature(registry, move.model, move.to_version, given)
+            refuse_other_signature(registry, move.model, move.to_version, given())
         try_out(registry, move.model, move.to_version)
     known = recorded.to_version if recorded else None
     before = live if live != move.to_version else known
-    return _set(registry, ledger, replace(move, from_version=before))
+    if live != move.to_version:
+        _set(registry, move)
+    return _record(ledger, replace(move, from_version=before))
 
 
-def _set(registry: ModelRegistry, ledger: Ledger, move: Move) -> Deployment:
-    """Set the alias, read it again and record the move from where it really was."""
-    if registry.alias(move.model, move.alias) != move.to_version:
-        registry.move_alias(move.model, move.alias, move.to_version)
-        found = registry.alias(move.model, move.alias)
-        if found != move.to_version:
-            raise DeploymentError(
-                f"{upper(move.about)} was set to {named(move.to_version)} and reads {named(found)}: "
-                "somebody else moved it at the same time. Look who, and decide again."
-            )
+def _set(registry: ModelRegistry, move: Move) -> None:
+    """Set the alias and read it again."""
+    registry.move_alias(move.model, move.alias, move.to_version)
+    found = registry.alias(move.model, move.alias)
+    if found != move.to_version:
+        raise DeploymentError(
+            f"{upper(move.about)} was set to {named(move.to_version)} and reads {named(found)}: "
+            "somebody else moved it at the same time. Look who, and decide again."
+        )
+
+
+def _record(ledger: Ledger, move: Move) -> Deployment:
     return ledger.record_deployment(
         Deployment(
             model=move.model,
@@ -151,4 +158,5 @@ def _relieve(registry: ModelRegistry, ledger: Ledger, move: Move) -> None:
         share=None,
         why=f"it became champion: {move.why}",
     )
-    _set(registry, ledger, relief)
+    _set(registry, relief)
+    _record(ledger, relief)

@@ -1,7 +1,8 @@
 """Judge whether a challenger may take the champion's place."""
 
 import math
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
@@ -63,7 +64,7 @@ def gate(
         replace: Whether a human has said that a champion whose features are gone is given up.
     """
     rows = JudgedRows(evaluation, scores, spec)
-    checks = [*floors(evaluation, spec), *limits(evaluation, spec)]
+    checks = []
     if alone := _without_comparison(evaluation, spec, ", ".join(gone), replace=replace):
         checks.append(alone)
     elif few := rows.too_few:
@@ -75,15 +76,26 @@ def gate(
         claim.check(no, rows.confidence, noted.get(claim.kind, ""))
         for claim, no in zip(claims, answers, strict=True)
     ]
-    checks += rows.unjudged_columns()
+    checks += [*floors(evaluation, spec), *limits(evaluation, spec), *rows.unjudged_columns()]
     verdict = _worst(checks)
-    reasons = [check.text for check in checks if check.verdict == verdict]
-    return Judgement(verdict, (*reasons, *rows.unjudged()), rows.comparison(), tuple(checks))
+    decisive = [check for check in checks if check.verdict == verdict]
+    reasons = (*_told(decisive, verdict), *rows.unjudged())
+    return Judgement(verdict, reasons, rows.comparison(), tuple(checks))
 
 
 def _worst(checks: list[Check]) -> Verdict:
     found = {check.verdict for check in checks}
     return "fail" if "fail" in found else "undecided" if "undecided" in found else "pass"
+
+
+def _told(checks: Sequence[Check], verdict: Verdict) -> Iterator[str]:
+    """Say each thing in words; slices that all keep what is asked are one."""
+    kept = Counter((each.column, each.metric, each.kind) for each in checks if each.column)
+    brief = kept if verdict == "pass" else Counter()
+    yield from (each.text for each in checks if not (each.column and brief))
+    for (column, metric, kind), count in brief.items():
+        what = "keeps its floor" if kind == "floor" else "is not worse by more than allowed"
+        yield f"{metric} {what} in {'each of ' * (count > 1)}{count} slice{'s' * (count > 1)} of {column}"
 
 
 def _without_comparison(evaluation: Evaluation, spec: ModelSpec, gone: str, *, replace: bool) -> Check | None:

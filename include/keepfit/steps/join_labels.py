@@ -1,43 +1,40 @@
 """Join predictions with the labels that have become known, each row in exactly one window."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from keepfit.backends.engine import (
-    Connection,
-    columns_of,
-    identifier,
-    identifiers,
-    literal,
-    moment,
-)
+from keepfit.backends.engine import Connection, count, identifiers, literal, moment
 from keepfit.backends.select import read_condition
-from keepfit.errors import SchemaError
 from keepfit.spec.window import Window
+from keepfit.steps.labels import NEAR, Labels
+from keepfit.steps.made_predictions import ANSWERED, MadePredictions, between, count_without_key, made_rows
+
+LATEST = timedelta(days=30)
+"""A label that comes so long after it should, or later, is not joined any more."""
 
 
 @dataclass(frozen=True)
-class Labels:
-    """Where labels lie and when they are known."""
+class RoleJoin:
+    """How many of the predictions in one role by one version are labelled."""
 
-    table: str
-    """A table of the engine's connection."""
-    key: tuple[str, ...]
-    column: str
-    time: str
-    """The column that says when a row is known."""
-    where: str | None = None
-    """Which of the rows are the model's; all when not given."""
-    where_field: str = "entities.where"
-    """Where that condition is written, for errors."""
-    own: bool = False
-    """Whether a label lies in the row it labels, so that key and event time name it; else the key does."""
+    role: str
+    version: str
+    predictions: int
+    """Those whose label should be known."""
+    labelled: int
+    null: int
+    late: int
+    caught_up: int
+    """Predictions of earlier windows whose label came late, in this one."""
+    maturity: float | None
+    """The labelled share; None without predictions."""
 
 
 @dataclass(frozen=True)
 class LabelJoin:
-    """How many of the predictions that should be labelled by now are."""
+    """How many of the predictions that should be labelled by now are; those that were answered."""
 
     predictions: int
     labelled: int
@@ -47,11 +44,42 @@ class LabelJoin:
     """Predictions whose label should be known and is not there."""
     maturity: float | None
     """The labelled share; None without predictions."""
+    caught_up: int = 0
+    """Predictions of earlier windows whose label came late, in this one."""
+    unpredicted: int = 0
+    """Labels that became known in the window, of rows that were never predicted."""
+    without_key: int = 0
+    """Requests of the window that no label can name, since they did not give the row's key."""
+    roles: tuple[RoleJoin, ...] = ()
+    """The same for each role and version, also for what was scored beside."""
+
+    def __str__(self) -> str:
+        """Say in a line how mature the labels are."""
+        if self.maturity is None:
+            return f"no prediction has a label that should be known by now{self._more()}"
+        share = f"{self.labelled:,} of {self.predictions:,} predictions labelled, {self.maturity:.1%}"
+        return f"{share}; {self.late:,} labels are late, {self.null:,} empty{self._more()}"
+
+    def _more(self) -> str:
+        return f"; {self.caught_up:,} late ones of earlier windows came" if self.caught_up else ""
+
+    def warnings(self) -> Iterator[str]:
+        """Say what could not be joined at all."""
+        if self.unpredicted:
+            yield (
+                f"{self.unpredicted:,} labels became known of rows that were never predicted. They count for "
+                "nothing here. Was the window predicted before all its rows had come?"
+            )
+        if self.without_key:
+            yield (
+                f"{self.without_key:,} online predictions cannot be labelled: their requests did not give "
+                "the row's whole key."
+            )
 
 
 def join_labels(
     connection: Connection,
-    predictions: str,
+    made: MadePredictions,
     labels: Labels,
     *,
     window: Window,
@@ -60,98 +88,150 @@ def join_labels(
 ) -> LabelJoin:
     """Write the predictions whose labels became known in a window, with those labels.
 
-    A row predicted twice counts with its latest prediction; one labelled twice with the label that
-    was known last. Where labels are the rows' own, a key that comes again at another time is another row.
+    Of what one version predicted of one row in one role, what was asked last counts; of its labels, the one
+    known last. Where labels are the rows' own, a key that comes again at another time is another row. A
+    request that does not give its row's event time is about the row nearest to it, a day away at most.
 
     Args:
         connection: The engine, with predictions and labels as tables.
-        predictions: The name of the table of the model's predictions.
+        made: The tables of the model's predictions.
         labels: The labels.
         window: The monitored window. Nothing known after its end is looked at.
         delay: How long after a prediction its label is known.
-        out: The Parquet file to write: key, event_time, score, version, label.
-    """
-    _refuse_missing_columns(connection, labels)
-    made = window.shifted(-delay)
-    key = identifiers(_named_by(labels))
-    connection.execute(f"CREATE TEMP TABLE predicted AS {_predictions(predictions, labels, made)}")
-    connection.execute(
-        "CREATE TEMP TABLE joined AS SELECT p.*, l.label, l.found FROM predicted p "
-        f"LEFT JOIN ({_latest(labels, window.end)}) l USING ({key})"
-    )
-    connection.execute(
-        "COPY (SELECT * EXCLUDE (found) FROM joined WHERE label IS NOT NULL "
-        f"ORDER BY event_time, {identifiers(labels.key)}) TO {literal(str(out))} (FORMAT parquet)"
-    )
-    return _count(connection)
-
-
-def count_labels(connection: Connection, labels: Labels, window: Window) -> int:
-    """Count the labelled rows of a window, each once.
+        out: The Parquet file to write: key, event_time, score, version, role, label.
 
     Raises:
+        SchemaError: The labels are published without a column they need.
         SpecError: The condition is no condition on the row.
     """
-    _refuse_missing_columns(connection, labels)
-    time, where = identifier(labels.time), read_condition(connection, labels.where, labels.where_field)
-    row = connection.execute(
-        f"SELECT count(*) FROM (SELECT DISTINCT {', '.join(_named_by(labels).values())} "
-        f"FROM {identifier(labels.table)} "
-        f"WHERE {_within(time, window)} AND {identifier(labels.column)} IS NOT NULL AND {where})"
-    ).fetchone()
-    return int(row[0]) if row else 0
-
-
-def _named_by(labels: Labels) -> dict[str, str]:
-    """Return what names a row: a prediction's columns, and the labels' own as SQL."""
-    columns = {name: identifier(name) for name in labels.key}
-    return columns | {"event_time": identifier(labels.time)} if labels.own else columns
-
-
-def _predictions(table: str, labels: Labels, made: Window) -> str:
-    keys = identifiers(_named_by(labels))
+    kinds, due = labels.kinds(connection), window.shifted(-delay)
+    earlier = Window(due.start - LATEST, due.start)
+    connection.execute(f"CREATE TEMP TABLE fresh AS {_fresh(connection, labels, window, due)}")
+    before = made_rows(connection, made, kinds, earlier)
+    key = identifiers(labels.key)
+    connection.execute(
+        f"CREATE TEMP TABLE asked AS SELECT *, row_number() OVER () AS number FROM ("
+        f"SELECT *, true AS due FROM ({made_rows(connection, made, kinds, due)}) UNION ALL BY NAME "
+        f"SELECT *, false AS due FROM ({before}) SEMI JOIN fresh USING ({key}))"
+    )
+    connection.execute(f"CREATE TEMP TABLE predicted AS {_predicted(labels)}")
+    connection.execute(f"CREATE TEMP TABLE joined AS {_joined(labels, window, delay)}")
     columns = identifiers(dict.fromkeys((*labels.key, "event_time")))
+    connection.execute(
+        f"COPY (SELECT {columns}, score, version, role, label FROM joined "
+        f"WHERE label IS NOT NULL AND (due OR caught_up) "
+        f"ORDER BY event_time, {key}, role, version) TO {literal(str(out))} (FORMAT parquet)"
+    )
+    never = _unpredicted(connection, made, labels, Window(earlier.start, window.end))
+    return _summed_up(connection, never, count_without_key(connection, made, kinds, due))
+
+
+def _fresh(connection: Connection, labels: Labels, window: Window, due: Window) -> str:
+    """Select what names the rows whose labels became known in the window."""
+    where = read_condition(connection, labels.where, labels.where_field)
+    rows, key = labels.rows(), identifiers(labels.key)
+    if labels.own:
+        named = f"SELECT DISTINCT {key}, row_time FROM ({rows} WHERE {where})"
+        return f"{named} WHERE label IS NOT NULL AND {between('row_time', due)}"
+    within = f"known_at > {moment(window.start)} AND known_at <= {moment(window.end)}"
+    recent = f"SELECT {key} FROM ({rows}) WHERE {within}"
     return (
-        f"SELECT {columns}, score, version FROM {identifier(table)} "
-        f"WHERE {_within('event_time', made)} "
-        f"QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY event_time DESC, run_id DESC) = 1"
+        f"SELECT {key} FROM ({rows}) SEMI JOIN ({recent}) USING ({key}) "
+        f"WHERE label IS NOT NULL AND known_at <= {moment(window.end)} "
+        f"GROUP BY {key} HAVING min(known_at) > {moment(window.start)}"
     )
 
 
-def _latest(labels: Labels, as_of: datetime) -> str:
-    named, time = _named_by(labels), identifier(labels.time)
-    keys = identifiers(named)
-    columns = ", ".join(f"{column} AS {identifier(name)}" for name, column in named.items())
-    value = f"CAST({identifier(labels.column)} AS DOUBLE)"
-    rows = (
-        f"SELECT {columns}, CASE WHEN isfinite({value}) THEN {value} END AS label, {time} AS label_known_at "
-        f"FROM {identifier(labels.table)} WHERE {time} <= {moment(as_of)}"
-    )
-    return (
-        f"SELECT {keys}, label, true AS found FROM ({rows}) SEMI JOIN predicted USING ({keys}) "
-        f"QUALIFY row_number() OVER "
-        f"(PARTITION BY {keys} ORDER BY label_known_at DESC, label DESC NULLS LAST) = 1"
-    )
-
-
-def _within(time: str, window: Window) -> str:
-    return f"{time} >= {moment(window.start)} AND {time} < {moment(window.end)}"
-
-
-def _count(connection: Connection) -> LabelJoin:
-    rows = connection.execute(
-        "SELECT count(*), count(label), count(found) - count(label), count(*) - count(found) FROM joined"
-    ).fetchone()
-    made, labelled, null, late = (int(each) for each in rows or (0, 0, 0, 0))
-    return LabelJoin(made, labelled, null, late, labelled / made if made else None)
-
-
-def _refuse_missing_columns(connection: Connection, labels: Labels) -> None:
-    there = columns_of(connection, identifier(labels.table))
-    gone = [each for each in (*labels.key, labels.column, labels.time) if each not in there]
-    if gone:
-        raise SchemaError(
-            f"The label {labels.column!r} is joined by {', '.join(labels.key)}, but its dataset is "
-            f"published without {', '.join(gone)}. Publish these columns, or name another "
-            "`label.dataset`."
+def _predicted(labels: Labels) -> str:
+    """Select of each row what each version said last in each role, with the time that names the row."""
+    row = identifiers(labels.key)
+    asked = "SELECT *, event_time AS row_time FROM asked"
+    if labels.own:
+        row = f"{row}, coalesce(row_time, event_time)"
+        asked = (
+            "SELECT a.*, CASE WHEN exact THEN a.event_time ELSE n.row_time END AS row_time "
+            f"FROM asked a LEFT JOIN ({_nearest(labels)}) n USING (number)"
         )
+    return (
+        f"SELECT * FROM ({asked}) QUALIFY row_number() OVER ("
+        f"PARTITION BY {row}, version, role, due ORDER BY asked_at DESC, exact, made_by DESC) = 1"
+    )
+
+
+def _nearest(labels: Labels) -> str:
+    """Select for each request the event time of the row it must be about."""
+    away = "abs(epoch_us(l.row_time) - epoch_us(a.event_time))"
+    most = NEAR // timedelta(microseconds=1)
+    both = f"asked a JOIN ({labels.rows()}) l USING ({identifiers(labels.key)})"
+    return (
+        f"SELECT a.number, l.row_time FROM {both} WHERE NOT a.exact AND {away} <= {most} "
+        f"QUALIFY row_number() OVER (PARTITION BY a.number ORDER BY {away}, l.row_time) = 1"
+    )
+
+
+def _joined(labels: Labels, window: Window, delay: timedelta) -> str:
+    """Select the predictions with their label as it is known at the window's end."""
+    named = identifiers((*labels.key, "row_time") if labels.own else labels.key)
+    became = f"l.first_known_at > {moment(window.start)}"
+    if labels.own:
+        became = f"p.row_time >= {moment(window.start - delay)}"
+    return (
+        f"SELECT p.*, l.label, l.found, NOT p.due AND {became} AS caught_up "
+        f"FROM predicted p LEFT JOIN ({_latest(labels, window.end, delay, named)}) l USING ({named})"
+    )
+
+
+def _latest(labels: Labels, end: datetime, delay: timedelta, named: str) -> str:
+    return (
+        f"SELECT {named}, label, true AS found, "
+        f"min(known_at) FILTER (label IS NOT NULL) OVER (PARTITION BY {named}) AS first_known_at "
+        f"FROM ({labels.rows()}) SEMI JOIN predicted USING ({named}) WHERE {labels.known_by(end, delay)} "
+        f"QUALIFY row_number() OVER (PARTITION BY {named} ORDER BY known_at DESC, label DESC NULLS LAST) = 1"
+    )
+
+
+def _unpredicted(connection: Connection, made: MadePredictions, labels: Labels, within: Window) -> int:
+    """Count the fresh labels of rows that nobody has predicted."""
+    predictions = made_rows(connection, made, labels.kinds(connection), within)
+    key = identifiers(labels.key)
+    if not labels.own:
+        return count(connection, f"fresh ANTI JOIN ({predictions}) USING ({key})")
+    exact = f"SELECT *, event_time AS row_time FROM ({predictions}) WHERE exact"
+    near = f"SELECT * FROM ({predictions}) WHERE NOT exact"
+    return count(
+        connection,
+        f"(SELECT * FROM fresh ANTI JOIN ({exact}) USING ({key}, row_time)) ANTI JOIN ({near}) USING ({key})",
+    )
+
+
+def _summed_up(connection: Connection, unpredicted: int, without_key: int) -> LabelJoin:
+    found = connection.execute(
+        "SELECT role, version, count(*) FILTER (due), count(label) FILTER (due), "
+        "count(*) FILTER (due AND found AND label IS NULL), count(*) FILTER (due AND found IS NULL), "
+        "count(label) FILTER (caught_up) FROM joined GROUP BY ALL ORDER BY ALL"
+    ).fetchall()
+    roles = tuple(_role(*row) for row in found)
+    answered = [each for each in roles if each.role in ANSWERED]
+    total = {
+        name: sum(getattr(each, name) for each in answered)
+        for name in ("predictions", "labelled", "null", "late", "caught_up")
+    }
+    return LabelJoin(
+        **total,
+        maturity=_share(total["labelled"], total["predictions"]),
+        unpredicted=unpredicted,
+        without_key=without_key,
+        roles=tuple(each for each in roles if each.predictions or each.caught_up),
+    )
+
+
+def _role(  # noqa: PLR0917 - a row of the engine's
+    role: str, version: str, predictions: int, labelled: int, null: int, late: int, caught_up: int
+) -> RoleJoin:
+    return RoleJoin(
+        role, version, predictions, labelled, null, late, caught_up, _share(labelled, predictions)
+    )
+
+
+def _share(labelled: int, predictions: int) -> float | None:
+    return labelled / predictions if predictions else None

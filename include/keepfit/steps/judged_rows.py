@@ -117,7 +117,7 @@ class JudgedRows:
             value = self._ours(name, part)
             drawn = self.draws.of(name, label, ours, part.rows)
             found = self.draws.estimate(value, drawn, self.confidence, part.days)
-            yield Claim("floor", name, floor, found, value, slice=part.name)
+            yield Claim("floor", name, floor, found, value, math.nan, *_place(part))
         if self.compared:
             for name, margin in part.spec.not_worse_by.items():
                 yield self._against_champion("not_worse", name, margin, part)
@@ -126,9 +126,13 @@ class JudgedRows:
         rows, days = (part.rows, part.days) if part else (None, None)
         found = compare(self.scores, metric, self.draws, self.confidence, rows=rows, days=days)
         ours = self._ours(metric, part)
-        return Claim(kind, metric, bound, found, ours, ours - found.value, part.name if part else None)
+        return Claim(kind, metric, bound, found, ours, ours - found.value, *_place(part))
 
     def _ours(self, metric: str, part: Part | None) -> float:
         chosen = slice(None) if part is None else part.rows
         label, ours = (self.scores[name].to_numpy(np.float64)[chosen] for name in ("label", CHALLENGER))
         return measure((metric,), label, ours)[metric]
+
+
+def _place(part: Part | None) -> tuple[str | None, str | None]:
+    return (part.spec.column, part.value) if part else (None, None)

@@ -1,6 +1,6 @@
 """Measure the champion on labelled predictions, and hold it against its own holdout."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,7 +9,28 @@ import pandas as pd
 
 from keepfit.policy import PerformanceSignal
 from keepfit.spec.model import ModelSpec
+from keepfit.steps.made_predictions import ANSWERED
 from keepfit.steps.metrics import find_metric, is_higher_better, measure
+
+
+@dataclass(frozen=True)
+class RolePerformance:
+    """How one version did in one role."""
+
+    role: str
+    version: str
+    rows: int
+    metrics: Mapping[str, float | None]
+    maturity: float | None
+    """Which share of its predictions, of those whose label should be known, is labelled."""
+
+    def __str__(self) -> str:
+        """Say it in a line."""
+        known = "" if self.maturity is None else f"; {self.maturity:.1%} of its labels are known"
+        figures = ", ".join(
+            f"{name} {value:.4f}" for name, value in self.metrics.items() if value is not None
+        )
+        return f"{self.role} {self.version}: {figures or 'not measured'} on {self.rows:,} rows{known}"
 
 
 @dataclass(frozen=True)
@@ -17,9 +38,12 @@ class Performance:
     """How each version that was live did on its own labelled predictions."""
 
     signal: PerformanceSignal
-    """The champion's."""
+    """The champion's, on what it has answered."""
     versions: Mapping[str, Mapping[str, float | None]]
-    """All metrics and the number of `rows`, by version; None where the rows define no metric."""
+    """All metrics and the number of `rows` of what was answered, by version; None where the rows define no
+    metric."""
+    roles: tuple[RolePerformance, ...] = ()
+    """The same for each role and version, with what was scored beside."""
 
 
 def measure_performance(
@@ -27,27 +51,50 @@ def measure_performance(
     spec: ModelSpec,
     version: str,
     holdout: Mapping[str, float],
+    *,
     seen_until: datetime | None = None,
+    maturity: Mapping[tuple[str, str], float | None] | None = None,
 ) -> Performance:
     """Measure all versions and judge whether the champion's figures allow an answer.
 
     Args:
-        labelled: `event_time`, `score`, `label` and `version` of each labelled prediction.
+        labelled: `event_time`, `score`, `label`, `version` and `role` of each labelled prediction.
         spec: Which metrics, and how many rows an answer needs.
         version: The champion.
         holdout: The champion's metrics on its own holdout.
         seen_until: The champion's training knew the rows up to then, so they say nothing of its worth.
+        maturity: Which share of the labels is known, by role and version.
     """
     if seen_until is not None:
         seen = (labelled["version"] == version) & (labelled["event_time"] <= seen_until)
         labelled = labelled[~seen]
     names = spec.evaluate.all_metrics
+    answered = labelled[labelled["role"].isin(ANSWERED)]
     versions = {
         str(each): {"rows": len(rows), **_metrics(rows, names)}
-        for each, rows in labelled.groupby("version", observed=True)
+        for each, rows in answered.groupby("version", observed=True)
     }
-    mine = labelled[labelled["version"] == version]
-    return Performance(_signal(mine, spec, version, versions.get(version, {}), holdout), versions)
+    mine = answered[answered["version"] == version]
+    return Performance(
+        _signal(mine, spec, version, versions.get(version, {}), holdout),
+        versions,
+        tuple(_by_role(labelled, names, maturity or {})),
+    )
+
+
+def _by_role(
+    labelled: pd.DataFrame, names: tuple[str, ...], maturity: Mapping[tuple[str, str], float | None]
+) -> Iterator[RolePerformance]:
+    """Yield what each version did in each role, also one of whose labels none is known."""
+    found = {
+        (str(role), str(version)): rows
+        for (role, version), rows in labelled.groupby(["role", "version"], observed=True)
+    }
+    for role, version in sorted({*found, *maturity}):
+        rows = found.get((role, version))
+        metrics = dict.fromkeys(names) if rows is None else _metrics(rows, names)
+        known = maturity.get((role, version))
+        yield RolePerformance(role, version, 0 if rows is None else len(rows), metrics, known)
 
 
 def _metrics(rows: pd.DataFrame, names: tuple[str, ...]) -> dict[str, float | None]:

@@ -32,11 +32,6 @@ class Part:
     too_small: str | None
     """Why it is not judged."""
 
-    @property
-    def name(self) -> str:
-        """Name it in words."""
-        return f"{self.spec.column} {self.value}"
-
 
 def slice_columns(holdout: pd.DataFrame, specs: Sequence[SliceSpec]) -> dict[str, "pd.Series[str]"]:
     """Return, for each column to slice by, the slice of each row, under the name that `parts` looks for.

@@ -1,9 +1,12 @@
 """What a version must do before it goes live: exist, find its features, and score as it was made to."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from keepfit.backends.coding import Kind
 from keepfit.backends.model_registry import ModelRegistry
@@ -22,8 +25,8 @@ def refuse_unknown_version(registry: ModelRegistry, model: str, version: str) ->
     Raises:
         DeploymentError: There is no such version.
     """
-    there = registry.versions(model)
-    if version not in there:
+    if not registry.has(model, version):
+        there = registry.versions(model)
         raise DeploymentError(
             f"{model} has no version {version}. There are: {', '.join(there) or 'none'}. Nothing was moved."
         )
@@ -35,7 +38,7 @@ def refuse_other_signature(registry: ModelRegistry, model: str, version: str, gi
     Raises:
         DeploymentError: Features it needs are not given any more, or are of another kind.
     """
-    needed = registry.details(model, version).features
+    needed = registry.features(model, version)
     wrong = [
         f"{name} (a {kind}, given {f'as a {given[name]}' if name in given else 'no more'})"
         for name, kind in needed.items()
@@ -55,7 +58,7 @@ def try_out(registry: ModelRegistry, model: str, version: str) -> None:
     Raises:
         DeploymentError: The scores differ.
     """
-    rows = pd.read_parquet(registry.reference(model, version)).head(_SMOKE_ROWS)
+    rows = _first_rows(registry.reference(model, version))
     scores, recorded = registry.load(model, version).predict(rows), rows["score"].to_numpy(np.float64)
     apart = float(np.max(np.abs(scores - recorded), initial=0.0))
     if not apart <= _TOLERANCE:
@@ -64,3 +67,12 @@ def try_out(registry: ModelRegistry, model: str, version: str) -> None:
             f"by up to {apart:.3g}. Its library may have changed: install the versions of its requirements, "
             "or train it again."
         )
+
+
+def _first_rows(file: Path) -> pd.DataFrame:
+    """Read no more of a sample than is scored."""
+    with pq.ParquetFile(file) as reference:
+        first = next(reference.iter_batches(_SMOKE_ROWS), None)
+        rows = pa.Table.from_batches([first] if first else [], reference.schema_arrow)
+    frame: pd.DataFrame = rows.replace_schema_metadata(None).to_pandas()
+    return frame

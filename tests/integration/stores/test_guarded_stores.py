@@ -134,6 +134,19 @@ def test_a_correction_arrives(repo: Repo) -> None:
     assert repo.served(store, 1) == [2]
 
 
+@pytest.mark.parametrize("repo", ["sqlite"], indirect=True)
+def test_the_keys_are_indexed_once_however_often_features_are_applied(repo: Repo) -> None:
+    store = repo.apply()
+    repo.write(stats((1, "2024-01-01", 1)))
+    repo.load(store)
+    repo.apply()
+    with closing(sqlite3.connect(repo.root / "online.db")) as connection:
+        found = connection.execute("SELECT sql FROM sqlite_master WHERE name = 'plain_stats_ek'").fetchall()
+        plan = connection.execute("EXPLAIN QUERY PLAN SELECT * FROM plain_stats WHERE entity_key IN (x'00')")
+        assert "USING INDEX sqlite_autoindex_plain_stats_1 (entity_key=?)" in str(plan.fetchall())
+    assert [text.partition("WHERE")[2] for (text,) in found] == [" feature_name IS NULL"]
+
+
 @pytest.mark.parametrize("created", ["", "2024-02-02"])
 def test_a_view_is_replaced_while_it_is_served(repo: Repo, created: str) -> None:
     repo = replace(repo, created=bool(created))

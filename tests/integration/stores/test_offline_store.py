@@ -176,6 +176,45 @@ def test_every_value_is_that_of_feasts_own_store_and_rows_keep_their_order(
     assert found["name"].fillna("-").tolist() == expected["name"].fillna("-").tolist()
 
 
+def latest(store: FeatureStore, last: int) -> Any:
+    """Ask for the newest rows of the trips up to an hour, by driver."""
+    return store._get_provider().offline_store.pull_latest_from_table_or_query(
+        config=store.config,
+        data_source=store.get_feature_view("trips").batch_source,
+        join_key_columns=["driver_id"],
+        feature_name_columns=["n", "name"],
+        timestamp_field="at",
+        created_timestamp_column="made",
+        start_date=START.to_pydatetime(),
+        end_date=(START + pd.Timedelta(hours=last)).to_pydatetime(),
+    )
+
+
+@given(trips=rows_, last=st.integers(-1, 12))
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_the_newest_rows_are_those_of_feasts_own_store(
+    both: tuple[Offline, FeatureStore, FeatureStore], trips: list[Any], last: int
+) -> None:
+    offline, ours, theirs = both
+    pq.write_table(table(trips), offline.root / "trips.parquet")
+    found, expected = (
+        latest(store, last).to_arrow().sort_by("driver_id").to_pylist() for store in (ours, theirs)
+    )
+    assert found == expected
+
+
+def test_the_newest_rows_are_read_a_batch_at_a_time(
+    both: tuple[Offline, FeatureStore, FeatureStore],
+) -> None:
+    offline, ours, _ = both
+    pq.write_table(
+        table([(driver, "Ulm", 1, 0, 7) for driver in range(20_000)]), offline.root / "trips.parquet"
+    )
+    sizes = [len(batch) for batch in latest(ours, 2).batches(5_000)]
+    assert sum(sizes) == 20_000
+    assert max(sizes) < 7_500
+
+
 def test_a_null_in_one_of_several_keys_finds_nothing(
     both: tuple[Offline, FeatureStore, FeatureStore],
 ) -> None:
@@ -183,6 +222,23 @@ def test_a_null_in_one_of_several_keys_finds_nothing(
     pq.write_table(table([(1, None, 0, 0, 7), (0, "Ulm", 0, 0, 1)]), offline.root / "trips.parquet")
     found = ours.get_historical_features(asking([(1, None, 2, 0, 1)]), ["trips:count"]).to_df()
     assert found["count"].isna().all()
+
+
+def test_a_column_that_a_source_lacks_is_named_with_the_source(
+    both: tuple[Offline, FeatureStore, FeatureStore],
+) -> None:
+    offline, ours, _ = both
+    lacking = table([(1, "Ulm", 0, 0, 7)]).rename_columns(
+        ["driver_id", "city", "at", "made", "number", "names", "rain"]
+    )
+    pq.write_table(lacking, offline.root / "trips.parquet")
+    with pytest.raises(FeatureStoreError) as raised:
+        ours.get_historical_features(asking([(1, "Ulm", 2, 0, 1)]), ["trips:name"])
+    assert str(raised.value) == (
+        "The view 'trips' needs the column 'name', which its source 'trips' does not have. "
+        "Did you mean 'names'? It has: driver_id, city, at, made, number, names, rain. "
+        "Correct the view, or the files of the source."
+    )
 
 
 def test_rows_may_be_a_query(both: tuple[Offline, FeatureStore, FeatureStore]) -> None:

@@ -30,8 +30,8 @@ from pydantic import StrictStr
 
 from keepfit.backends.feature_store.asof import AsofView
 from keepfit.backends.feature_store.files import SourceFiles
-from keepfit.backends.feature_store.lake_source import has_ties, read_source, source_files
-from keepfit.backends.feature_store.latest import latest_reader, rank_of
+from keepfit.backends.feature_store.lake_source import KEY_TAG, has_ties, read_source, source_files
+from keepfit.backends.feature_store.latest import Latest, LatestJob, rank_of
 from keepfit.backends.feature_store.retrieval import AsofRetrievalJob, JoinedView, rows_of
 from keepfit.errors import FeatureStoreError
 from keepfit.spec.problem import did_you_mean
@@ -111,25 +111,29 @@ class LakeOfflineStore(DuckDBOfflineStore):  # type: ignore[misc]
         end_date: datetime,
     ) -> RetrievalJob:
         """Return the newest row of each key between two moments, both included; ties as in the join."""
-        reading = _reading(config)
-        if has_ties(data_source, join_key_columns):
-            order = [
-                timestamp_field,
-                *filter(None, [created_timestamp_column]),
-                *rank_of(feature_name_columns),
-            ]
-            reading["data_source_reader"] = latest_reader(join_key_columns, order, start_date, end_date)
-        return pull_latest_from_table_or_query_ibis(
-            config=config,
-            data_source=data_source,
-            join_key_columns=join_key_columns,
-            feature_name_columns=feature_name_columns,
-            timestamp_field=timestamp_field,
-            created_timestamp_column=created_timestamp_column,
-            start_date=start_date,
-            end_date=end_date,
-            **reading,
+        found = source_files(data_source, Path(config.repo_path or "."))
+        if found is None:
+            return pull_latest_from_table_or_query_ibis(
+                config=config,
+                data_source=data_source,
+                join_key_columns=join_key_columns,
+                feature_name_columns=feature_name_columns,
+                timestamp_field=timestamp_field,
+                created_timestamp_column=created_timestamp_column,
+                start_date=start_date,
+                end_date=end_date,
+                **_reading(config),
+            )
+        latest = Latest(
+            keys=join_key_columns,
+            features=feature_name_columns,
+            timestamp=timestamp_field,
+            created=created_timestamp_column or None,
+            ranked_by=rank_of(feature_name_columns) if has_ties(data_source, join_key_columns) else (),
+            start=start_date,
+            end=end_date,
         )
+        return LatestJob(latest, found, _engine(config), _write_data_source, str(config.repo_path))
 
     @staticmethod
     def pull_all_from_table_or_query(  # noqa: PLR0917
@@ -178,20 +182,26 @@ def joined_view(
         ttl=view.ttl or None,
         cut_by_created=cut,
     )
-    _refuse_missing(view.name, source.name, join)
+    _refuse_missing(view.name, source, join)
     declared = {called[field.name]: field.dtype for field in view.features if field.name in called}
     return JoinedView(join, declared, found.system)
 
 
-def _refuse_missing(view: str, table: str, asked: AsofView) -> None:
+def _refuse_missing(view: str, source: DataSource, asked: AsofView) -> None:
     there = asked.schema.names
     for column in filter(None, (*asked.keys, asked.timestamp, asked.created, *asked.values)):
-        if column not in there:
+        if column in there:
+            continue
+        needs = f"The view {view!r} needs the column {column!r}, which"
+        lacks = (
+            f"does not have.{did_you_mean(column, there)} It has: {', '.join(there)}. Correct the view, or"
+        )
+        if KEY_TAG in (source.tags or {}):
             raise FeatureStoreError(
-                f"features.py: The view {view!r} needs the column {column!r}, which the published dataset "
-                f"{table!r} does not have.{did_you_mean(column, there)} It has: {', '.join(there)}. "
-                "Correct the view, or ingest the dataset again with this column."
+                f"features.py: {needs} the published dataset {source.name!r} {lacks} ingest the dataset "
+                "again with this column."
             )
+        raise FeatureStoreError(f"{needs} its source {source.name!r} {lacks} the files of the source.")
 
 
 def _asked_of(view: FeatureView, feature_refs: list[str]) -> list[str]:

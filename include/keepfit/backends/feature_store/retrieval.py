@@ -104,8 +104,9 @@ class AsofRetrievalJob(RetrievalJob):  # type: ignore[misc]  # feast ships no ty
 
 def _with_utc_moments(rows: pd.DataFrame, moment: str) -> pa.Table:
     """Return the rows as Arrow; moments without a zone, or written as text, are UTC."""
-    moments = pd.to_datetime(rows[moment], utc=True)
-    return pa.Table.from_pandas(rows.assign(**{moment: moments}), preserve_index=False)
+    if str(getattr(rows[moment].dtype, "tz", None)) != "UTC":
+        rows = rows.assign(**{moment: pd.to_datetime(rows[moment], utc=True)})
+    return pa.Table.from_pandas(rows, preserve_index=False)
 
 
 def rows_of(query: str, engine: EngineSpec) -> pd.DataFrame:

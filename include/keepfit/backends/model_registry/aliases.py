@@ -1,5 +1,6 @@
 """Aliases: names that point at one version of a model each. MLflow neither compares nor remembers."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 from keepfit.backends.model_registry.place import Place
@@ -10,16 +11,16 @@ CHAMPION: Alias = "champion"
 CHALLENGER: Alias = "challenger"
 
 
-def read_alias(place: Place, model: str, name: Alias) -> str | None:
-    """Return the version an alias points at."""
-    with told(f"The {name} of {model} cannot be read"):
+def read_aliases(place: Place, model: str) -> Mapping[str, str]:
+    """Return the version that each alias points at."""
+    with told(f"The aliases of {model} cannot be read"):
         try:
-            found = place.client().get_registered_model(model).aliases.get(name)
+            found = place.client().get_registered_model(model).aliases
         except MlflowException as error:
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
-            return None
-    return None if found is None else str(found)
+            return {}
+    return {str(name): str(version) for name, version in found.items()}
 
 
 def write_alias(place: Place, model: str, name: Alias, version: str | None) -> None:

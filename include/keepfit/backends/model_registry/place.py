@@ -7,7 +7,7 @@ from pathlib import Path
 from mlflow import MlflowClient
 
 from keepfit.backends.lock import alone
-from keepfit.backends.model_registry.quiet import tables_as_they_are, told
+from keepfit.backends.model_registry.quiet import MlflowException, tables_as_they_are, told
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,17 @@ def make_database(place: Place) -> None:
             with tables_as_they_are():
                 upgrade.callback(place.uri)
             place.client().search_experiments(max_results=1)
+
+
+def has_version(place: Place, model: str, version: str) -> bool:
+    """Tell whether there is such a version."""
+    try:
+        place.client().get_model_version(model, version)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return False
+    return True
 
 
 def _use_write_ahead_log(file: Path) -> None:

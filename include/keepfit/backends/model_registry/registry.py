@@ -1,11 +1,16 @@
 """The registry as keepfit uses it."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
+from mlflow.entities.model_registry import ModelVersion
+
+from keepfit.backends.coding import Kind
 from keepfit.backends.model_registry import attaching, fetching, registering
-from keepfit.backends.model_registry.aliases import CHAMPION, Alias, read_alias, write_alias
+from keepfit.backends.model_registry.aliases import CHAMPION, Alias, read_aliases, write_alias
 from keepfit.backends.model_registry.loaded import LoadedModel
-from keepfit.backends.model_registry.place import Place, make_database
+from keepfit.backends.model_registry.place import Place, has_version, make_database
 from keepfit.backends.model_registry.quiet import told
 from keepfit.backends.version import PINS, VersionDetails, attached_tag
 from keepfit.errors import RegistryError
@@ -63,27 +68,37 @@ class ModelRegistry:
         with told(f"The versions of {model} cannot be listed"):
             return [str(each.version) for each in registering.versions(self._place, model)]
 
+    def has(self, model: str, version: str) -> bool:
+        """Tell whether there is such a version."""
+        with told(f"Version {version} of {model} cannot be looked for"):
+            return has_version(self._place, model, version)
+
     def details(self, model: str, version: str) -> VersionDetails:
         """Return what was recorded of a version.
 
         Raises:
             RegistryError: There is no such version, or keepfit did not register it.
         """
+        found, details = self._found(model, version)
         with told(f"Version {version} of {model} cannot be read"):
-            client = self._place.client()
-            found = client.get_model_version(model, version)
-            run = client.get_run(found.run_id)
-        try:
-            return VersionDetails.of(found.tags, run.data.metrics, run.data.params)
-        except KeyError as missing:
-            raise RegistryError(
-                f"Version {version} of {model} has no tag {missing}: keepfit did not register it. "
-                "Train the model with keepfit, or choose another version."
-            ) from None
+            run = self._place.client().get_run(found.run_id).data
+        return replace(details, metrics=dict(run.metrics), params=dict(run.params))
+
+    def features(self, model: str, version: str) -> Mapping[str, Kind]:
+        """Return what a version takes, in order.
+
+        Raises:
+            RegistryError: There is no such version, or keepfit did not register it.
+        """
+        return self._found(model, version)[1].features
 
     def alias(self, model: str, name: Alias) -> str | None:
         """Return the version that an alias points at; None where it points at none."""
-        return read_alias(self._place, model, name)
+        return self.aliases(model).get(name)
+
+    def aliases(self, model: str) -> Mapping[str, str]:
+        """Return the version that each alias points at."""
+        return read_aliases(self._place, model)
 
     def move_alias(self, model: str, name: Alias, version: str | None) -> None:
         """Point an alias at a version, or take it away. Only `steps.deploy` calls this."""
@@ -100,11 +115,12 @@ class ModelRegistry:
             RegistryError: There is no such version.
             UntrustedModelError: Its files have been changed.
         """
-        return fetching.load(self._place, model, version, dict(self.details(model, version).files))
+        found, details = self._found(model, version)
+        return fetching.load(self._place, found, details.files)
 
     def copy_files(self, model: str, version: str, folder: Path) -> None:
         """Copy a version's model files into a new folder, as they are: who reads them verifies them."""
-        fetching.copy(self._place, model, version, folder)
+        fetching.copy(self._place, self._found(model, version)[0], folder)
 
     def reference(self, model: str, version: str) -> Path:
         """Return a version's sample of training rows: its features, `score` and `label`, as Parquet.
@@ -112,10 +128,9 @@ class ModelRegistry:
         Raises:
             UntrustedModelError: The file has been changed.
         """
-        digest = self.details(model, version).reference_sha256
-        return fetching.kept_file(
-            self._place, model, version, registering.REFERENCE_FILE, what="reference sample", digest=digest
-        )
+        found, details = self._found(model, version)
+        name, digest = registering.REFERENCE_FILE, details.reference_sha256
+        return fetching.kept_file(self._place, found, name, what="reference sample", digest=digest)
 
     def pins(self, model: str, version: str) -> Path:
         """Return the record from which a version's training set can be built again.
@@ -124,15 +139,15 @@ class ModelRegistry:
             RegistryError: None was kept with this version.
             UntrustedModelError: The record has been changed.
         """
-        digest = self.details(model, version).tags.get(PINS)
+        found, details = self._found(model, version)
+        digest = details.tags.get(PINS)
         if digest is None:
             raise RegistryError(
                 f"Version {version} of {model} was registered without a record of what it was trained on, "
                 "so it cannot be rebuilt. Versions that are trained from now on have one."
             )
-        return fetching.kept_file(
-            self._place, model, version, registering.PINS_FILE, what="record of inputs", digest=digest
-        )
+        name = registering.PINS_FILE
+        return fetching.kept_file(self._place, found, name, what="record of inputs", digest=digest)
 
     def attach(self, model: str, version: str, *files: Path) -> None:
         """Keep files beside a version, under their names; one that is kept already stays as it is."""
@@ -145,10 +160,23 @@ class ModelRegistry:
             RegistryError: There is none of that name.
             UntrustedModelError: The file has been changed.
         """
-        digest = self.details(model, version).tags.get(attached_tag(name))
+        found, details = self._found(model, version)
+        digest = details.tags.get(attached_tag(name))
         if digest is None:
             raise RegistryError(
                 f"Version {version} of {model} was registered without {name}. "
                 "Versions that are trained from now on have one."
             )
-        return fetching.kept_file(self._place, model, version, name, what=name, digest=digest)
+        return fetching.kept_file(self._place, found, name, what=name, digest=digest)
+
+    def _found(self, model: str, version: str) -> tuple[ModelVersion, VersionDetails]:
+        """Return a version and what its tags say; its run's metrics and parameters are not read."""
+        with told(f"Version {version} of {model} cannot be read"):
+            found = self._place.client().get_model_version(model, version)
+        try:
+            return found, VersionDetails.of(found.tags, {}, {})
+        except KeyError as missing:
+            raise RegistryError(
+                f"Version {version} of {model} has no tag {missing}: keepfit did not register it. "
+                "Train the model with keepfit, or choose another version."
+            ) from None

@@ -113,8 +113,11 @@ def within_limits(asked: Asked, value: str, *, numeric: bool = False) -> str | N
         written = limit(given, "float" if numeric else asked.kind)
         if written is None:
             return None
-        conditions.append(f"{value} {sign}{'' if asked.kwargs.get(strict) else '='} {written}")
-    return " AND ".join(conditions) or None
+        conditions.append((f"{sign}{'' if asked.kwargs.get(strict) else '='}", written))
+    if [sign for sign, _ in conditions] == [">=", "<="]:
+        # One look at the value is faster than two.
+        return f"{value} BETWEEN {conditions[0][1]} AND {conditions[1][1]}"
+    return " AND ".join(f"{value} {sign} {written}" for sign, written in conditions) or None
 
 
 def _only_numbers(asked: Asked) -> bool:

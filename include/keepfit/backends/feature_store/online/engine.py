@@ -39,7 +39,7 @@ class ColumnComputeEngine(LocalComputeEngine):  # type: ignore[misc]
         if not self._is_plain(task):
             return super()._materialize_one(registry, task, **kwargs)
         view = task.feature_view
-        for batch in _batches(self._newest(registry, task), self._rows_a_batch):
+        for batch in _batches(self._newest(registry, task), self._rows_a_batch, self.online_store.by_key):
             renamed = [view.batch_source.field_mapping.get(name, name) for name in batch.schema.names]
             rows = rows_of_table(view, batch.rename_columns(renamed))
             if len(rows):
@@ -79,9 +79,9 @@ class ColumnComputeEngine(LocalComputeEngine):  # type: ignore[misc]
         return self.repo_config.materialization_config.online_write_batch_size or ROWS_A_BATCH
 
 
-def _batches(job: RetrievalJob, rows: int) -> Iterator[pa.RecordBatch]:
+def _batches(job: RetrievalJob, rows: int, by_key: bool) -> Iterator[pa.RecordBatch]:
     """Return a job's result in parts, without holding all of it where the job can do so."""
     if hasattr(job, "batches"):
-        yield from job.batches(rows)
+        yield from job.batches(rows, by_key=by_key)
     else:
         yield from job.to_arrow().to_batches(max_chunksize=rows)

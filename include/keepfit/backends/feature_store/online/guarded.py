@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from feast import FeatureView, RepoConfig
 from feast.infra.online_stores.online_store import OnlineStore
@@ -12,6 +12,9 @@ from keepfit.backends.feature_store.online.rows import Message, OnlineRows, rows
 
 class GuardedOnlineStore(OnlineStore):  # type: ignore[misc]  # feast ships no types
     """A store in which a newer value never gives way to an older one."""
+
+    by_key: ClassVar[bool] = False
+    """Whether it writes much faster what comes in the order of the keys."""
 
     @abstractmethod
     def write(self, config: RepoConfig, view: FeatureView, rows: OnlineRows) -> None:

@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from operator import itemgetter
 from threading import Lock
 from typing import Any
 
@@ -59,6 +60,8 @@ class GuardedSqliteOnlineStore(GuardedOnlineStore, SqliteOnlineStore):  # type: 
     writers wait for each other.
     """
 
+    by_key = True
+
     def __init__(self) -> None:
         """Open nothing yet."""
         super().__init__()
@@ -73,7 +76,9 @@ class GuardedSqliteOnlineStore(GuardedOnlineStore, SqliteOnlineStore):  # type: 
             self._prepare(connection, table)
             connection.execute("BEGIN IMMEDIATE")
             with connection:
-                connection.executemany(_upsert(table, view, list(rows.values)), _bound(rows))
+                # Neighbours in the index are written one after the other.
+                entities = sorted(_bound(rows), key=itemgetter(0))
+                connection.executemany(_upsert(table, view, list(rows.values)), entities)
 
     def online_read(
         self,
@@ -144,7 +149,23 @@ class GuardedSqliteOnlineStore(GuardedOnlineStore, SqliteOnlineStore):  # type: 
                 raise FeatureStoreError(f"The online store has no table {table!r}. Run `feast apply` first.")
             for column in (name for name in _EXACT if name not in there):
                 connection.execute(f"ALTER TABLE {identifier(table)} ADD COLUMN {column} INTEGER")
+            _spare_index(connection, table)
         self._prepared.add(table)
+
+
+def _spare_index(connection: sqlite3.Connection, table: str) -> None:
+    """Put an index of nothing in the place of Feast's on the entity's key.
+
+    The primary key begins with the same column, so that it serves; keeping both takes half as long again.
+    Feast makes its own whenever features are applied, unless there is one of that name.
+    """
+    name = f"{table}_ek"
+    found = connection.execute("SELECT sql FROM sqlite_master WHERE type = 'index' AND name = ?", [name])
+    if any("WHERE" in str(text) for (text,) in found):
+        return
+    connection.execute(f"DROP INDEX IF EXISTS {identifier(name)}")
+    nothing = f"{identifier(table)} (entity_key) WHERE feature_name IS NULL"
+    connection.execute(f"CREATE INDEX {identifier(name)} ON {nothing}")
 
 
 def _messages(
