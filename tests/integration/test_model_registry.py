@@ -117,14 +117,14 @@ class Home:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+def home(tmp_path_factory: pytest.TempPathFactory, warm: list[str]) -> Home:
     """Begin with what four processes have made at once: the race that breaks a fresh MLflow database."""
     made = Home(tmp_path_factory.mktemp("home"))
     script = (
         "import sys; from pathlib import Path; from keepfit.backends.model_registry import ModelRegistry; "
         "ModelRegistry(sys.argv[1], Path(sys.argv[2])).initialise()"
     )
-    command = [sys.executable, "-c", script, made.uri, str(made.path / "artifacts")]
+    command = [*warm, "-c", script, made.uri, str(made.path / "artifacts")]
     started = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(4)]
     assert [(each.communicate()[1], each.returncode)[1] for each in started] == [0, 0, 0, 0]
     migrate(f"sqlite:///{made.path / 'ledger.db'}")
