@@ -209,6 +209,17 @@ def test_mlflow_knows_data_set_and_model_of_the_run(home: Home) -> None:
     assert run.info.status == "FINISHED"
 
 
+def test_registering_writes_nothing_where_it_is_started(home: Home, tmp_path: Path) -> None:
+    script = (
+        "import sys; sys.path.insert(0, sys.argv[2]); from pathlib import Path\n"
+        "from test_model_registry import Home\n"
+        "Home(Path(sys.argv[1])).register('elsewhere', 'train-1')\n"
+    )
+    command = [sys.executable, "-c", script, str(home.path), str(Path(__file__).parent)]
+    subprocess.run(command, check=True, cwd=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_requirements_are_pinned(home: Home) -> None:
     home.register("pinned", "train-1")
     (file,) = (home.path / "artifacts" / "pinned").rglob("requirements.txt")
