@@ -77,6 +77,8 @@ def test_the_loop_closes(starter: Path, run_dag: "RunDag", monkeypatch: pytest.M
         return ended
 
     ledger = Ledger(load_project(starter).locations.ledger_url)
+    file = starter / "feature_repo" / "models" / "returns.yaml"
+    file.write_text(f"{file.read_text()}watch: {{}}\n")
 
     # A published window says which it is, whoever listens.
     run("orders__ingest", window(*WINTER))
@@ -104,6 +106,8 @@ def test_the_loop_closes(starter: Path, run_dag: "RunDag", monkeypatch: pytest.M
     # The change of 1 May calls for a training, once, however often the window is looked at.
     monitored, again = run("returns__monitor", window(*JUNE)), run("returns__monitor", window(*JUNE))
     assert monitored.tasks["trigger_training"] == "success"
+    assert monitored.tasks["watch"] == "skipped"
+    assert "no version was live before it" in monitored.log
     assert again.tasks["trigger_training"] == "skipped"
     (decision,) = ledger.decisions("returns")
     assert decision.verdict == "retrain"

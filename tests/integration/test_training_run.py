@@ -4,7 +4,6 @@ import os
 import signal
 import sqlite3
 import subprocess
-import sys
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -392,7 +391,7 @@ def test_a_version_that_the_watch_rolled_back_is_not_promoted_again_by_its_train
 
 @pytest.mark.slow
 @pytest.mark.parametrize("nth", [1, 2])
-def test_killed_at_each_step_the_run_ends_as_if_undisturbed(store: Store, nth: int) -> None:
+def test_killed_at_each_step_the_run_ends_as_if_undisturbed(store: Store, nth: int, warm: list[str]) -> None:
     """Each step is killed the moment it would make its n-th result visible, then tried again."""
     script = (
         "import os, signal, sys\n"
@@ -411,7 +410,7 @@ def test_killed_at_each_step_the_run_ends_as_if_undisturbed(store: Store, nth: i
     snapshot = store.snapshot("train-1")
     killed = []
     for step in STEPS:
-        command = [sys.executable, "-c", script, str(snapshot.folder.path), str(nth), *step.split()]
+        command = [*warm, "-c", script, str(snapshot.folder.path), str(nth), *step.split()]
         ended = subprocess.run(command, check=False, env=os.environ, capture_output=True, text=True)
         assert ended.returncode in {0, -signal.SIGKILL}, ended.stderr
         killed.append(ended.returncode != 0)

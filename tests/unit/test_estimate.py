@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.metrics import auc
@@ -73,6 +73,7 @@ def test_the_published_curve_is_ours_with_one_certain_positive_more() -> None:
     assert published_area(chance) == pytest.approx(ours, rel=1e-12)
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.sampled_from([0.0, 0.2, 0.5, 0.9, 1.0]), st.sampled_from([0.1, 0.3, 0.5, 0.8])),

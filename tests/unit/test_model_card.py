@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keepfit.backends.page import render
@@ -171,6 +171,7 @@ PLACES = "{{ text }}\n\n| a | b |\n|---|---|\n| {{ text }} | |\n\n- {{ text }}\n
 WORDS = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufffd"), max_size=60)
 
 
+@settings(deadline=None)
 @given(text=WORDS)
 def test_any_text_comes_back_as_it_was(text: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     template = tmp_path_factory.getbasetemp() / "places.md.jinja"

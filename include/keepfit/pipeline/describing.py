@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 from keepfit.pipeline.snapshot import Snapshot
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from keepfit.backends.model_registry import ModelRegistry
     from keepfit.steps.register import Lineage
 
@@ -17,8 +19,10 @@ def describe(
     snapshot: Snapshot,
     registry: "ModelRegistry",
     version: str,
+    *,
     lineage: "Lineage",
     trained: Mapping[str, Any],
+    rows: "pd.DataFrame",
 ) -> None:
     """Write a version's model card and the scores it gave its holdout, and keep both with it.
 
@@ -28,6 +32,7 @@ def describe(
         version: The new version.
         lineage: Where it comes from.
         trained: What the run's step `train` has stored of it.
+        rows: What it was trained on.
     """
     import pandas as pd
 
@@ -48,7 +53,7 @@ def describe(
             evaluation=Evaluation.of_json(folder.read("evaluation")),
             judgement=Judgement.of_json(folder.read("gate")),
             params=trained["params"],
-            missing=missing_shares(pd.read_parquet(folder.file(built.path.name)), list(built.features)),
+            missing=missing_shares(rows, list(built.features)),
             left_out=trained["left_out"],
         )
     )

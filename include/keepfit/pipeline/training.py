@@ -162,7 +162,7 @@ class TrainingRun:
             training_set=self.folder.file(TRAINING_SET),
             pins=pins,
         )
-        describe(self.snapshot, self._registry(), version, lineage, trained)
+        describe(self.snapshot, self._registry(), version, lineage=lineage, trained=trained, rows=rows)
         metrics = dict(evaluation.metrics)
         self._record(judgement.verdict, judgement.reasons, version, metrics, sha256(pins))
         return self.folder.write("registered", {"version": version, "verdict": judgement.verdict})

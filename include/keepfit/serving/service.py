@@ -22,6 +22,7 @@ from keepfit.spec import ModelSpec, Project
 from keepfit.spec.problem import did_you_mean
 
 COPIES = "serving"
+_LAST_LOOK = 5.0
 _FIRST_LOOK = 60.0
 """Seconds after which a worker takes requests although a database has not answered."""
 _log = logging.getLogger(__name__)
@@ -78,6 +79,7 @@ class Service:
     async def close(self) -> None:
         """Stop looking, and write what waits to be logged."""
         self._closed.set()
+        await asyncio.to_thread(self._thread.join, _LAST_LOOK)
         for shadow in self._shadows.values():
             await asyncio.to_thread(shadow.close)
         for logs in self._logs.values():

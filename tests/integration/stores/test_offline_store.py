@@ -224,6 +224,23 @@ def test_a_null_in_one_of_several_keys_finds_nothing(
     assert found["count"].isna().all()
 
 
+def test_a_column_that_a_source_lacks_is_named_with_the_source(
+    both: tuple[Offline, FeatureStore, FeatureStore],
+) -> None:
+    offline, ours, _ = both
+    lacking = table([(1, "Ulm", 0, 0, 7)]).rename_columns(
+        ["driver_id", "city", "at", "made", "number", "names", "rain"]
+    )
+    pq.write_table(lacking, offline.root / "trips.parquet")
+    with pytest.raises(FeatureStoreError) as raised:
+        ours.get_historical_features(asking([(1, "Ulm", 2, 0, 1)]), ["trips:name"])
+    assert str(raised.value) == (
+        "The view 'trips' needs the column 'name', which its source 'trips' does not have. "
+        "Did you mean 'names'? It has: driver_id, city, at, made, number, names, rain. "
+        "Correct the view, or the files of the source."
+    )
+
+
 def test_rows_may_be_a_query(both: tuple[Offline, FeatureStore, FeatureStore]) -> None:
     offline, ours, _ = both
     pq.write_table(table([(1, "Ulm", 0, 0, 7)]), offline.root / "trips.parquet")
