@@ -6,6 +6,7 @@ import shlex
 import socket
 import sqlite3
 import subprocess
+import sys
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -40,7 +41,9 @@ def test_the_commands_shown_work(page: str, warm: list[str]) -> None:
     # Not pytest's own folder: as root the database is another user, whom another pytest would lock out of it.
     with TemporaryDirectory(prefix="keepfit-readme-") as folder, TemporaryDirectory() as commands:
         shown = Path(commands) / "keepfit"
-        shown.write_text(f'#!/bin/sh\nexec {shlex.join(warm)} -m keepfit "$@"\n')
+        # A signal ends a server only if it is the process that was started.
+        own = f'[ "$1" = serve ] && exec {shlex.quote(sys.executable)} -m keepfit "$@"'
+        shown.write_text(f'#!/bin/sh\n{own}\nexec {shlex.join(warm)} -m keepfit "$@"\n')
         shown.chmod(0o755)
         clean["PATH"] = f"{commands}:{clean['PATH']}"
         done = subprocess.run(
