@@ -165,14 +165,19 @@ class Shop:
         self.publish("habits", frame.astype(types))
 
 
-@pytest.fixture
-def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
+def new_shop(root: Path, patch: pytest.MonkeyPatch) -> Shop:
+    """Write a new project, whose stores are below its root."""
     for variable in ("HOME", "LAKE", "LEDGER_URL", "TRACKING_URI", "FEAST_REGISTRY", "FEAST_ONLINE"):
-        monkeypatch.delenv(f"KEEPFIT_{variable}", raising=False)
-    made = Shop(tmp_path)
+        patch.delenv(f"KEEPFIT_{variable}", raising=False)
+    made = Shop(root)
     for file, text in FILES.items():
         made.write(file, text)
     return made
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
+    return new_shop(tmp_path, monkeypatch)
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import socket
 import sqlite3
 import subprocess
 from contextlib import closing
@@ -31,6 +32,9 @@ def keepfit(*arguments: str | Path) -> Result:
 @pytest.mark.parametrize("page", ["README.md", "docs/serving.md", "docs/your-own-model.md"])
 def test_the_commands_shown_work(page: str, warm: list[str]) -> None:
     script = "set -e\n" + "\n".join(SHOWN.findall((ROOT / page).read_text()))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        script = script.replace("18090", str(probe.getsockname()[1]))
     foreign = ("AIRFLOW", "KEEPFIT")
     clean = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     # Not pytest's own folder: as root the database is another user, whom another pytest would lock out of it.

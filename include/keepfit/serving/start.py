@@ -10,8 +10,7 @@ from typing import NoReturn
 import psutil
 
 from keepfit.errors import SpecError
-from keepfit.serving.environment import MODELS, ROOT, SETTINGS, SEVERAL
-from keepfit.serving.service import COPIES
+from keepfit.serving.environment import COPIES, MODELS, ROOT, SETTINGS, SEVERAL
 from keepfit.spec import Project, ServingSpec
 from keepfit.spec.serving import TOKEN
 
@@ -34,7 +33,7 @@ def serve(project: Project, names: Sequence[str], settings: ServingSpec) -> None
     # MLflow would try for minutes; whoever is live goes on serving meanwhile.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-    # Whoever has imported Feast has it set.
+    # Whoever has imported Feast has it set; Prometheus' client, when it is imported, takes it as it finds it.
     os.environ.pop(SEVERAL, None)
     if settings.workers > 1:
         _share_numbers(project)
