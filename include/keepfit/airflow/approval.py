@@ -80,7 +80,7 @@ def approve(work: Any) -> Any:
 
 def _go(context: Context) -> int:
     """Return how often the run was cleared."""
-    return context["dag_run"].clear_number if "dag_run" in context else 0
+    return context["dag_run"].clear_number or 0 if "dag_run" in context else 0
 
 
 def _words(given: Any) -> str | None:
