@@ -41,6 +41,7 @@ def main() -> None:
     rows = sum(len(each.rows) for each in tried)
     print(f"{len(tried)} holdouts of {DAYS} days, {rows:,} scored rows, {models} models each\n")
     luck(tried)
+    together(tried)
     swapped(tried)
     power(tried)
     speed(tried[0])
@@ -195,10 +196,36 @@ def _later(tried: Sequence[Holdout]) -> None:
                 chosen = holdout.seeds[[one, other] if better else [other, one]]
                 kept.append(float(_gains(scored(holdout, second, *chosen)).mean()))
     share = np.mean(np.array(kept) > 0)
-    called = f"Of {len(kept)} seeds that `blocks, Student` calls better on 28 days"
     print(
-        f"{called}, {share:.0%} are better on the next 28;\nthe gain there is {np.mean(kept):.4f} on average\n"
+        f"Of {len(kept)} seeds that `blocks, Student` calls better on 28 days, {share:.0%} are better on the"
     )
+    print(f"next 28 days; the gain there is {np.mean(kept):.4f} on average\n")
+
+
+def together(tried: Sequence[Holdout]) -> None:
+    """Tell how far the daily differences of two models run together."""
+    print("## Daily differences in log loss, about their mean\n")
+    print("| models | correlation with the next day | spread of a week, of that of 7 independent days |")
+    print("|---|---|---|")
+    for fault in (None, *tried[0].worse):
+        found = [_together(holdout, fault) for holdout in tried]
+        next_day, week = np.mean(found, axis=0)
+        print(f"| {'two seeds' if fault is None else f'a seed, {fault}'} | {next_day:.2f} | {week:.2f} |")
+    print()
+
+
+def _together(holdout: Holdout, fault: str | None) -> tuple[float, float]:
+    count = np.bincount(holdout.day)
+    turns = []
+    for one, other in pairs(PAIRS):
+        champion = holdout.seeds[other] if fault is None else holdout.worse[fault]
+        gains = _gains(scored(holdout, holdout.day >= 0, holdout.seeds[one], champion))
+        turns.append(np.bincount(holdout.day, gains) - gains.mean() * count)
+    daily = np.array(turns)
+    next_day = (daily[:, 1:] * daily[:, :-1]).sum() / (daily**2).sum()
+    weekly = daily.reshape(len(daily), -1, 7).sum(axis=2)
+    independent = 7 * (daily**2).sum() / (DAYS - 1)
+    return float(next_day), float((weekly**2).sum() / (weekly.shape[1] - 1) / independent) ** 0.5
 
 
 def swapped(tried: Sequence[Holdout]) -> None:

@@ -7,6 +7,7 @@ import sys
 import time
 from contextlib import redirect_stderr, redirect_stdout
 from datetime import timedelta
+from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,20 +24,23 @@ VIEWS = {"plane": (4000, 1.0, 7), "carrier": (16 * 3, 0.35, 7), "weather": (3, 0
 FEATURES = 6
 ROWS = 334_264
 REPEATS = 3
+WAYS = ("keepfit", "sql", "polars", "feast")
 
 
 def main() -> None:
-    """Measure each way in processes of their own; the argument is the number of rows that ask."""
-    if len(sys.argv) == 3:
-        one(Path(sys.argv[1]), sys.argv[2])
+    """Measure ways in processes of their own; the arguments are the number of rows that ask, and the ways."""
+    first, *named = sys.argv[1:] or [str(ROWS)]
+    if not first.isdigit():
+        one(Path(first), named[0])
         return
-    rows = int(sys.argv[1]) if len(sys.argv) > 1 else ROWS
-    ways = ["keepfit", "sql", "feast"] + ["polars"] * _installed("polars")
     with TemporaryDirectory(prefix="keepfit-benchmark-") as folder:
-        write(Path(folder), rows)
+        write(Path(folder), int(first))
         print("| way | median s | CPU s | peak GB | values found |")
         print("|---|---|---|---|---|")
-        for way in ways:
+        for way in named or WAYS:
+            if way == "polars" and find_spec("polars") is None:
+                print("| polars | not installed | | | |")
+                continue
             runs = [measured(folder, way) for _ in range(REPEATS)]
             wall, cpu, peak = (statistics.median(run[place] for run in runs) for place in range(3))
             print(f"| {way} | {wall:.2f} | {cpu:.2f} | {peak:.2f} | {runs[0][3]:,.0f} |", flush=True)
@@ -158,12 +162,6 @@ def by_polars(root: Path) -> int:
         ).drop("at")
         found += sum(len(rows) - rows[f"{name}_{number}"].null_count() for number in range(FEATURES))
     return found
-
-
-def _installed(module: str) -> bool:
-    from importlib.util import find_spec
-
-    return find_spec(module) is not None
 
 
 if __name__ == "__main__":

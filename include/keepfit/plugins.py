@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, PackageNotFoundError, distribution, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -125,6 +125,8 @@ def find(group: Group, name: str) -> Any:
     """
     if ":" in name:
         return _load(group, name, EntryPoint(name=name, value=name, group=f"keepfit.{group}"))
+    if own := _own(group).get(name):
+        return _load(group, name, own)
     found = _installed(group)
     if name not in found:
         raise UnknownPluginError(
@@ -144,6 +146,16 @@ def names(group: Group) -> tuple[str, ...]:
 @cache
 def _installed(group: Group) -> dict[str, EntryPoint]:
     return {point.name: point for point in entry_points(group=f"keepfit.{group}")}
+
+
+@cache
+def _own(group: Group) -> dict[str, EntryPoint]:
+    """Return keepfit's own plugins, which take precedence: asking all packages takes a while."""
+    try:
+        points = distribution("keepfit").entry_points
+    except PackageNotFoundError:
+        return {}
+    return {point.name: point for point in points.select(group=f"keepfit.{group}")}
 
 
 def _load(group: Group, name: str, point: EntryPoint) -> Any:

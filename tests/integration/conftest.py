@@ -1,8 +1,11 @@
 """A small shop: customers with habits that change, and orders that are returned or kept."""
 
-from collections.abc import Mapping
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -16,6 +19,7 @@ from keepfit.spec import Project, load_project
 if TYPE_CHECKING:
     from keepfit.backends.feature_store import FeatureStore
 
+WARM = Path(__file__).parents[1] / "warm"
 ONLINE = """type: keepfit.backends.feature_store.online.sqlite.GuardedSqliteOnlineStore
   path: "${KEEPFIT_FEAST_ONLINE}\""""
 FILES = {
@@ -161,11 +165,35 @@ class Shop:
         self.publish("habits", frame.astype(types))
 
 
-@pytest.fixture
-def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
+def new_shop(root: Path, patch: pytest.MonkeyPatch) -> Shop:
+    """Write a new project, whose stores are below its root."""
     for variable in ("HOME", "LAKE", "LEDGER_URL", "TRACKING_URI", "FEAST_REGISTRY", "FEAST_ONLINE"):
-        monkeypatch.delenv(f"KEEPFIT_{variable}", raising=False)
-    made = Shop(tmp_path)
+        patch.delenv(f"KEEPFIT_{variable}", raising=False)
+    made = Shop(root)
     for file, text in FILES.items():
         made.write(file, text)
     return made
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
+    return new_shop(tmp_path, monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def warm() -> Iterator[list[str]]:
+    """The beginning of a command that runs Python in a process which has the libraries imported already.
+
+    To be followed by `-c` or `-m`, as `python` is. It does not show that what is imported suffices.
+    """
+    with TemporaryDirectory(prefix="keepfit-warm-") as folder:
+        path = f"{folder}/socket"
+        server = subprocess.Popen(
+            [sys.executable, WARM / "server.py", path], stdout=subprocess.PIPE, text=True, cwd=folder
+        )
+        assert server.stdout is not None
+        assert server.stdout.readline() == "warm\n"
+        yield [sys.executable, "-SE", str(WARM / "client.py"), path]
+        server.kill()
+        server.wait()
+        server.stdout.close()

@@ -1,5 +1,6 @@
 """Edits of `feature_repo/`: planned, checked, applied whole or not at all, and followed up once."""
 
+import shutil
 import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +11,7 @@ import pandas as pd
 import pytest
 from sqlalchemy import NullPool, create_engine, text
 from sqlalchemy.exc import IntegrityError
-from tests.integration.conftest import FILES
+from tests.integration.conftest import FILES, new_shop
 
 from keepfit.backends.feature_store.online.sqlite import GuardedSqliteOnlineStore
 from keepfit.embedded.postgres import Postgres
@@ -47,29 +48,40 @@ def ingest(shop: "Shop", dataset: str, window: Window) -> None:
         getattr(run, step)()
 
 
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> "Shop":
+    """A project whose features are applied and served, and whose model is live; not to be changed."""
+    with pytest.MonkeyPatch.context() as patch:
+        shop = new_shop(tmp_path_factory.mktemp("prepared"), patch)
+        migrate(shop.project.locations.ledger_url)
+        habits = [
+            {"customer": who, "seen_at": shop.at(day), "visits": 1, "spend": spend, "tier": "a"}
+            for who, day, spend in (("ann", "1 12:00", 1.5), ("bob", "2 12:00", 2.5))
+        ]
+        pd.DataFrame(habits).to_parquet(shop.root / "habits.parquet")
+        order = {
+            "order_id": 1,
+            "customer": "ann",
+            "ordered_at": shop.at("2 13:00"),
+            "amount": 5.0,
+            "returned": 0,
+        }
+        pd.DataFrame([order]).to_parquet(shop.root / "orders.parquet")
+        for window in DAYS:
+            ingest(shop, "habits", window)
+        ingest(shop, "orders", DAYS[1])
+        live = Deployment("returns_soon", "champion", None, "1", "test", "first", None, "first")
+        Ledger(shop.project.locations.ledger_url).record_deployment(live)
+        applied(shop, "first")
+    return shop
+
+
 @pytest.fixture
-def running(shop: "Shop") -> "Shop":
-    """A project whose features are applied and served, and whose model is live."""
-    migrate(shop.project.locations.ledger_url)
-    habits = [
-        {"customer": who, "seen_at": shop.at(day), "visits": 1, "spend": spend, "tier": "a"}
-        for who, day, spend in (("ann", "1 12:00", 1.5), ("bob", "2 12:00", 2.5))
-    ]
-    pd.DataFrame(habits).to_parquet(shop.root / "habits.parquet")
-    order = {
-        "order_id": 1,
-        "customer": "ann",
-        "ordered_at": shop.at("2 13:00"),
-        "amount": 5.0,
-        "returned": 0,
-    }
-    pd.DataFrame([order]).to_parquet(shop.root / "orders.parquet")
-    for window in DAYS:
-        ingest(shop, "habits", window)
-    ingest(shop, "orders", DAYS[1])
-    live = Deployment("returns_soon", "champion", None, "1", "test", "first", None, "first")
-    Ledger(shop.project.locations.ledger_url).record_deployment(live)
-    applied(shop, "first")
+def running(shop: "Shop", prepared: "Shop") -> "Shop":
+    """A copy of the prepared project, which may be changed."""
+    shutil.copytree(prepared.root, shop.root, dirs_exist_ok=True)
+    # The registry names the folder that the rows lie in.
+    shop.store().apply()
     return shop
 
 

@@ -332,8 +332,8 @@ print(FeatureStore(load_project(Path(sys.argv[1]))).register())
 
 
 @pytest.mark.slow
-def test_processes_may_register_at_once(shop: "Shop") -> None:
-    command = [sys.executable, "-c", REGISTER, str(shop.root)]
+def test_processes_may_register_at_once(shop: "Shop", warm: list[str]) -> None:
+    command = [*warm, "-c", REGISTER, str(shop.root)]
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
     digests = {process.communicate(timeout=300)[0] for process in processes}
     assert [process.returncode for process in processes] == [0, 0, 0]

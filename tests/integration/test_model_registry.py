@@ -117,14 +117,14 @@ class Home:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+def home(tmp_path_factory: pytest.TempPathFactory, warm: list[str]) -> Home:
     """Begin with what four processes have made at once: the race that breaks a fresh MLflow database."""
     made = Home(tmp_path_factory.mktemp("home"))
     script = (
         "import sys; from pathlib import Path; from keepfit.backends.model_registry import ModelRegistry; "
         "ModelRegistry(sys.argv[1], Path(sys.argv[2])).initialise()"
     )
-    command = [sys.executable, "-c", script, made.uri, str(made.path / "artifacts")]
+    command = [*warm, "-c", script, made.uri, str(made.path / "artifacts")]
     started = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(4)]
     assert [(each.communicate()[1], each.returncode)[1] for each in started] == [0, 0, 0, 0]
     migrate(f"sqlite:///{made.path / 'ledger.db'}")
@@ -207,6 +207,17 @@ def test_mlflow_knows_data_set_and_model_of_the_run(home: Home) -> None:
     logged = home.client.get_logged_model(output.model_id)
     assert {each.key: each.value for each in logged.metrics}["log_loss"] == 0.4
     assert run.info.status == "FINISHED"
+
+
+def test_registering_writes_nothing_where_it_is_started(home: Home, tmp_path: Path) -> None:
+    script = (
+        "import sys; sys.path.insert(0, sys.argv[2]); from pathlib import Path\n"
+        "from test_model_registry import Home\n"
+        "Home(Path(sys.argv[1])).register('elsewhere', 'train-1')\n"
+    )
+    command = [sys.executable, "-c", script, str(home.path), str(Path(__file__).parent)]
+    subprocess.run(command, check=True, cwd=tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_requirements_are_pinned(home: Home) -> None:

@@ -20,6 +20,7 @@ from keepfit.backends.version import VersionDetails
 from keepfit.cli.telling import tell
 from keepfit.errors import ConfError, NotReadyError, SchemaError, SpecError
 from keepfit.ledger import Ledger, Publication, Training, migrate
+from keepfit.pipeline.log_upkeep import compact_logs
 from keepfit.pipeline.monitoring import MonitorRun
 from keepfit.pipeline.snapshot import take_snapshot
 from keepfit.spec import Project, Window, load_project
@@ -648,3 +649,17 @@ def test_what_was_asked_online_is_measured_with_the_batches_and_shadows_beside(s
     )
     assert [*tell("measure", measured, run.snapshot)] == measured["told"]
     assert next(tell("join_labels", joined, run.snapshot)) == joined["told"][0]
+
+
+def test_the_logs_are_put_together_and_give_the_same_figures(shop: Shop) -> None:
+    frame = shop.live_week(0)
+    for part in (frame.head(150), frame.tail(200)):
+        log = PredictionLog(str(shop.at.lake), "churn", features={"visits": "float64"}, keys={"id": "int64"})
+        for row_id, event_time in zip(part["id"], part["event_time"], strict=True):
+            asked = (f"r{row_id}", event_time, "1", "champion", {"id": row_id}, (1.0,), 0.5)
+            log.append(Entry(*asked))
+        log.close()
+    before = shop.run(0, "before").join_labels()
+    assert compact_logs(shop.project) == {"churn": ["2013-01-03", "2013-01-04"]}
+    assert compact_logs(shop.project) == {}
+    assert shop.run(0, "after").join_labels() == before

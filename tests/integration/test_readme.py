@@ -2,9 +2,10 @@
 
 import os
 import re
+import shlex
+import socket
 import sqlite3
 import subprocess
-import sys
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -29,13 +30,19 @@ def keepfit(*arguments: str | Path) -> Result:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", ["README.md", "docs/serving.md", "docs/your-own-model.md"])
-def test_the_commands_shown_work(page: str) -> None:
+def test_the_commands_shown_work(page: str, warm: list[str]) -> None:
     script = "set -e\n" + "\n".join(SHOWN.findall((ROOT / page).read_text()))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        script = script.replace("18090", str(probe.getsockname()[1]))
     foreign = ("AIRFLOW", "KEEPFIT")
     clean = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-    clean["PATH"] = f"{Path(sys.executable).parent}:{clean['PATH']}"
     # Not pytest's own folder: as root the database is another user, whom another pytest would lock out of it.
-    with TemporaryDirectory(prefix="keepfit-readme-") as folder:
+    with TemporaryDirectory(prefix="keepfit-readme-") as folder, TemporaryDirectory() as commands:
+        shown = Path(commands) / "keepfit"
+        shown.write_text(f'#!/bin/sh\nexec {shlex.join(warm)} -m keepfit "$@"\n')
+        shown.chmod(0o755)
+        clean["PATH"] = f"{commands}:{clean['PATH']}"
         done = subprocess.run(
             ["bash", "-c", script], cwd=folder, env=clean, capture_output=True, text=True, check=False
         )
@@ -113,12 +120,12 @@ def test_the_spreadsheet_shown_is_published_as_it_is(payments: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_files_shown_train_a_model(payments: Path) -> None:
+def test_the_files_shown_train_a_model(payments: Path, warm: list[str]) -> None:
     shown = {name: os.environ[name] for name in os.environ if not name.startswith(("AIRFLOW__", "KEEPFIT"))}
 
     def run(*arguments: str) -> str:
         done = subprocess.run(
-            [sys.executable, "-m", "keepfit", "run", *arguments, "--root", payments],
+            [*warm, "-m", "keepfit", "run", *arguments, "--root", payments],
             env=shown, capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert (done.returncode, done.stderr) == (0, "")

@@ -1,7 +1,6 @@
 """Sources that change and stores that are away: told what to do, and the last good state stays."""
 
 import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -106,12 +105,12 @@ except NotReadyError as error:
 
 
 @pytest.mark.slow
-def test_edits_applied_at_once_end_as_one(served: "Shop") -> None:
+def test_edits_applied_at_once_end_as_one(served: "Shop", warm: list[str]) -> None:
     ledger = Ledger(served.project.locations.ledger_url)
     ledger.record_publication(Publication("orders", FIRST.start, FIRST.end, 1, "d", 0, "r"))
     ledger.record_deployment(Deployment("returns_soon", "champion", None, "1", "me", "first", None, "r"))
     served.edit("features.py", "timedelta(days=2)", "timedelta(days=3)")
-    commands = [[sys.executable, "-c", APPLY, str(served.root), f"run-{number}"] for number in range(3)]
+    commands = [[*warm, "-c", APPLY, str(served.root), f"run-{number}"] for number in range(3)]
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for command in commands]
     told = [process.communicate(timeout=300)[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0, 0]

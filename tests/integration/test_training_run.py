@@ -4,7 +4,6 @@ import os
 import signal
 import sqlite3
 import subprocess
-import sys
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -392,7 +391,7 @@ def test_a_version_that_the_watch_rolled_back_is_not_promoted_again_by_its_train
 
 @pytest.mark.slow
 @pytest.mark.parametrize("nth", [1, 2])
-def test_killed_at_each_step_the_run_ends_as_if_undisturbed(store: Store, nth: int) -> None:
+def test_killed_at_each_step_the_run_ends_as_if_undisturbed(store: Store, nth: int, warm: list[str]) -> None:
     """Each step is killed the moment it would make its n-th result visible, then tried again."""
     script = (
         "import os, signal, sys\n"
@@ -411,7 +410,7 @@ def test_killed_at_each_step_the_run_ends_as_if_undisturbed(store: Store, nth: i
     snapshot = store.snapshot("train-1")
     killed = []
     for step in STEPS:
-        command = [sys.executable, "-c", script, str(snapshot.folder.path), str(nth), *step.split()]
+        command = [*warm, "-c", script, str(snapshot.folder.path), str(nth), *step.split()]
         ended = subprocess.run(command, check=False, env=os.environ, capture_output=True, text=True)
         assert ended.returncode in {0, -signal.SIGKILL}, ended.stderr
         killed.append(ended.returncode != 0)
@@ -590,6 +589,42 @@ def test_a_version_named_by_the_trigger_predicts_in_the_role_of_the_chosen(store
     assert len(store.ledger.publications(told["table"])) == 1
     assert set(store.predictions()["version"]) == {champion}, "the champion's stay as they were"
     assert store.predict("predict-3", 61, version=champion).predict()["role"] == "champion"
+
+
+def test_a_challenger_scores_the_same_rows_beside_the_champion(store: Store) -> None:
+    store.train("train-1")
+    store.train("train-2", day=50)
+    champion = str(store.registry.champion("returns_soon"))
+    other = "1" if champion == "2" else "2"
+    store.registry.move_alias("returns_soon", "challenger", other)
+    shadow = "predictions__returns_soon__shadow"
+    in_the_way = store.shop.lake.root / shadow
+    in_the_way.parent.mkdir(parents=True, exist_ok=True)
+    in_the_way.write_text("not a folder")
+    with pytest.raises(OSError, match=shadow):
+        store.predict("predict-1", 61).predict()
+    first = store.predictions()
+    in_the_way.unlink()
+    store.registry.move_alias("returns_soon", "challenger", None)
+    told = store.predict("predict-1", 61).predict()
+    assert (told["version"], told["role"], told["table_version"]) == (champion, "champion", 0)
+    assert told["shadow"] == {"version": other, "role": "shadow", "table": shadow, "table_version": 0}
+    pd.testing.assert_frame_equal(store.predictions(), first)
+    beside = store.shop.lake.dataset(shadow).to_table().to_pandas()
+    assert (set(beside["role"]), set(beside["version"])) == ({"shadow"}, {other})
+    features = ["order_id", "event_time", "visits", "spend", "tier", "share"]
+    pd.testing.assert_frame_equal(beside[features], first[features])
+    assert (beside["score"] != first["score"]).any()
+    assert store.predict("predict-2", 62).predict()["shadow"] is None
+
+
+def test_a_challenger_that_cannot_score_does_not_stop_the_champion(store: Store) -> None:
+    store.train("train-1")
+    run = store.predict("predict-1", 61)
+    run.folder.write("versions", {"champion": "1", "shadow": "7"})  # which was deleted since it was chosen
+    told = run.predict()
+    assert (told["version"], told["shadow"], len(told["warnings"])) == ("1", None, 1)
+    assert told["warnings"][0].startswith("The challenger does not score beside the champion: ")
 
 
 def test_rows_without_any_feature_are_counted(store: Store) -> None:

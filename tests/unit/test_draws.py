@@ -197,3 +197,14 @@ def test_the_chance_falls_with_the_slack(slack: float, error: float) -> None:
 def test_equal_models_have_no_error_and_no_gain() -> None:
     found = Estimate(0.0, 0.0, 4.0, 0.0, 0.0)
     assert (found.chance(0.0), found.chance(0.1)) == (0.0, 1.0)
+
+
+def test_the_error_is_the_spread_of_the_draws_made_larger_for_few_blocks() -> None:
+    draws = draw(days(14, 1), GateSpec(), 1)
+    drawn = np.random.default_rng(2).normal(size=500)
+    found = draws.estimate(0.3, drawn, 0.9)
+    blocks = 14 / 3
+    assert found.error == pytest.approx(np.std(drawn, ddof=1) * np.sqrt(blocks / (blocks - 1)))
+    assert found.freedom == pytest.approx(blocks - 1)
+    assert (found.low + found.high) / 2 == pytest.approx(0.3)
+    assert draws.estimate(0.3, drawn, 0.9, days=6).high > found.high

@@ -4,19 +4,22 @@ import json
 import math
 import sys
 from dataclasses import replace
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from keepfit.errors import TrainingError
 from keepfit.spec import ModelSpec
-from keepfit.steps.claims import Claim, refuted
+from keepfit.spec.model import EvaluateSpec
+from keepfit.steps.claims import Claim, Kind, refuted
 from keepfit.steps.cost import one_row_ms, size_mb
 from keepfit.steps.draws import Estimate
 from keepfit.steps.evaluate import Champion, Evaluation, evaluate
@@ -348,3 +351,32 @@ def test_of_many_claims_each_must_be_denied_the_more_clearly() -> None:
     assert refuted([of_chance(each) for each in (0.03, 0.04, 0.2)], 0.05) == [False] * 3
     assert refuted([of_chance(each) for each in (0.2, 0.01, 0.02)], 0.05) == [False, True, True]
     assert refuted([], 0.05) == []
+
+
+def test_the_gate_of_the_documentation_is_one() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "gate.md").read_text(encoding="utf-8")
+    example = yaml.safe_load(text.partition("```yaml\n")[2].partition("```")[0])
+    rule = EvaluateSpec.model_validate(example["evaluate"]).gate
+    assert [each.column for each in rule.slices] == ["origin", "distance"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "metric", "difference", "shown", "likely"),
+    [
+        ("not_worse", "mae", 0.05, True, True),
+        ("not_worse", "mae", 0.15, False, False),
+        ("not_worse", "roc_auc", -0.05, True, True),
+        ("not_worse", "roc_auc", -0.15, False, False),
+        ("better", "mae", -0.15, True, True),
+        ("better", "mae", -0.05, False, False),
+        ("better", "roc_auc", 0.15, True, True),
+        ("better", "roc_auc", 0.05, False, False),
+    ],
+)
+def test_a_bound_is_on_the_side_of_the_metric(
+    kind: Kind, metric: str, difference: float, shown: bool, likely: bool
+) -> None:
+    found = Estimate(difference, 0.01, 9.0, difference - 0.02, difference + 0.02)
+    claim = Claim(kind, metric, 0.1, found, 1.0, 1.0)
+    assert (claim.shown, claim.chance > 0.99) == (shown, likely)
+    assert likely or claim.chance < 0.01

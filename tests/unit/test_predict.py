@@ -13,7 +13,8 @@ from keepfit.backends.engine import Connection, engine, scan
 from keepfit.errors import FeatureStoreError, SpecError
 from keepfit.spec import DatasetSpec, ModelSpec, Window
 from keepfit.spec.project import EngineSpec
-from keepfit.steps.predict import Predicted, Stamp, entity_rows, predict
+from keepfit.steps.entity_rows import entity_rows
+from keepfit.steps.predict import Predicted, Scorer, Stamp, predict
 
 WINDOW = Window.parse("2024-01-01", "2024-01-03")
 STAMP = Stamp(version="3", role="champion", run_id="predict-1")
@@ -78,11 +79,15 @@ def known(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def rows_of(connection: Connection, table: str, spec: ModelSpec) -> pd.DataFrame:
-    return pd.concat(entity_rows(connection, table, DATASET, spec, WINDOW), ignore_index=True)
+    return pd.concat(batches_of(connection, table, spec), ignore_index=True)
+
+
+def batches_of(connection: Connection, table: str, spec: ModelSpec) -> list[pd.DataFrame]:
+    return [batch.to_pandas() for batch in entity_rows(connection, table, DATASET, spec, WINDOW)]
 
 
 def test_the_rows_of_the_window_come_in_order_and_in_batches(connection: Connection, table: str) -> None:
-    batches = list(entity_rows(connection, table, DATASET, model(), WINDOW))
+    batches = batches_of(connection, table, model())
     rows = pd.concat(batches, ignore_index=True)
     assert list(rows.columns) == ["id", "kind", "event_timestamp"]
     assert len(rows) == 2 * 24 * 60
@@ -116,14 +121,14 @@ def test_a_condition_that_is_wrong_names_the_file(
 
 
 def predicted(batches: list[pd.DataFrame], out: Path) -> Predicted:
-    return predict(batches, known, Half(), STAMP, key={"id": "int64"}, features=FEATURES, out=out)
+    return predict(batches, known, [Scorer(Half(), STAMP, out)], key={"id": "int64"}, features=FEATURES)
 
 
 def test_predictions_carry_key_time_features_score_and_stamp(
     connection: Connection, table: str, tmp_path: Path
 ) -> None:
     out = tmp_path / "predictions.parquet"
-    batches = list(entity_rows(connection, table, DATASET, model(), WINDOW))
+    batches = batches_of(connection, table, model())
     found = predicted(batches, out)
     assert found == Predicted(rows=2880, without_features=960)
     written = pq.read_table(out)
@@ -162,7 +167,7 @@ def test_each_batch_is_written_before_the_next_is_read(tmp_path: Path) -> None:
         return known(rows)
 
     out = tmp_path / "predictions.parquet"
-    predict(batches(), noted, Half(), STAMP, key={"id": "int64"}, features=FEATURES, out=out)
+    predict(batches(), noted, [Scorer(Half(), STAMP, out)], key={"id": "int64"}, features=FEATURES)
     assert seen == [1, 2, 3, 4, 5]
     assert pq.ParquetFile(out).metadata.num_row_groups == 5
 
@@ -174,9 +179,9 @@ def test_an_empty_window_is_a_file_without_rows(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["score", "version", "event_time"])
-def test_a_feature_called_like_a_column_of_ours_is_refused(name: str, tmp_path: Path) -> None:
+def test_a_feature_called_like_a_column_of_ours_is_refused(name: str) -> None:
     with pytest.raises(FeatureStoreError, match=f"{name} is a column of the predictions themselves"):
-        predict([], known, Half(), STAMP, key={"id": "int64"}, features={name: "float64"}, out=tmp_path / "x")
+        predict([], known, [], key={"id": "int64"}, features={name: "float64"})
 
 
 @pytest.mark.parametrize(
@@ -203,6 +208,11 @@ def test_a_row_is_positive_from_the_threshold_on(tmp_path: Path) -> None:
     rows = pd.DataFrame({"id": [1, 2, 3], "event_timestamp": times})
     for threshold, positive in ((0.5, True), (0.6, False)):
         predict(
-            [rows], known, Half(), STAMP, key={"id": "int64"}, features=FEATURES, out=out, threshold=threshold
+            [rows],
+            known,
+            [Scorer(Half(), STAMP, out)],
+            key={"id": "int64"},
+            features=FEATURES,
+            threshold=threshold,
         )
         assert pq.read_table(out)["positive"].to_pylist() == [positive] * 3

@@ -75,7 +75,7 @@ def numbers(place: Path) -> list[int]:
     return [row["order_id"] for row in rows(place)]
 
 
-def wait_until(holds: Callable[[], bool], seconds: float = 20) -> None:
+def wait_until(holds: Callable[[], bool], seconds: float = 60) -> None:
     until = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < until, "it never came to be"

@@ -95,6 +95,16 @@ def check_aliases(root: str) -> None:
         raise DeploymentError("\n".join(found))
 
 
+@task(multiple_outputs=False)
+def compact_logs(root: str) -> dict[str, list[str]]:
+    """Put together the small files of the prediction logs; return the days of each model that had some."""
+    from keepfit.pipeline.log_upkeep import compact_logs
+    from keepfit.spec import load_project
+
+    Trigger.of(get_current_context())
+    return compact_logs(load_project(Path(root)))
+
+
 def _apply_run(run: Handoff) -> "ApplyRun":
     from keepfit.pipeline.applying import ApplyRun
     from keepfit.pipeline.snapshot import open_snapshot

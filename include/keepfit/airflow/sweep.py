@@ -14,7 +14,9 @@ the online store answers what was published. Predictions stop or are marked by w
 
 Checks each model's aliases in the registry against the ledger's last moves, and what the servers of
 `serving.urls` answer with: one that was moved past keepfit, or that a server does not follow, fails the task,
-which says what settles it."""
+which says what settles it.
+
+Puts together the small files of the prediction logs, one for each day."""
 
 
 def sweep_dag(project: Project) -> DAG:
@@ -32,4 +34,5 @@ def sweep_dag(project: Project) -> DAG:
     ) as dag:
         tasks.check_features(str(project.root))
         tasks.check_aliases(str(project.root))
+        tasks.compact_logs(str(project.root))
     return dag

@@ -43,7 +43,7 @@ def _transformed(result: Result, snapshot: Snapshot) -> Lines:
 
 def _held(report: Result, snapshot: Snapshot) -> Lines:
     """Say which expectations the rows did not meet: a warning stops nothing, so it must be seen."""
-    from keepfit.pipeline.ingest import PAGE
+    from keepfit.pipeline.validating import PAGE
 
     failed: Sequence[Result] = report["failures"]
     if not report["checked"]:

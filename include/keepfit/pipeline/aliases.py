@@ -9,7 +9,7 @@ from keepfit.ledger import Deployment, Ledger
 from keepfit.spec import Locations, ModelSpec, Project, ProjectSpec
 
 if TYPE_CHECKING:
-    from keepfit.backends.feature_store.store import HasStores
+    from keepfit.backends.feature_store.has_stores import HasStores
     from keepfit.backends.model_registry import Alias, ModelRegistry
     from keepfit.steps.deploy import Move
     from keepfit.steps.try_out import Given

@@ -5,14 +5,16 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from glob import escape
 from pathlib import Path
+from string import hexdigits
 from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
 
 from keepfit.backends.lock import if_dead, sign_of_life
 from keepfit.errors import ConfError, NotReadyError
+
+_TOKEN = 8
 
 
 class RunFolder:
@@ -93,7 +95,7 @@ class RunFolder:
         """Lend a path that is not there yet, and remove what is left of it, also of a try that was killed."""
         self.path.mkdir(parents=True, exist_ok=True)
         self._sweep(name)
-        path = self.path / f".{name}.{uuid4().hex[:8]}"
+        path = self.path / f".{name}.{uuid4().hex[:_TOKEN]}"
         with sign_of_life(_lock_of(path)):
             try:
                 yield path
@@ -102,12 +104,18 @@ class RunFolder:
 
     def _sweep(self, name: str) -> None:
         """Remove what killed processes have left; what a living one writes stays."""
-        paths = f".{escape(name)}.{'[0-9a-f]' * 8}"
-        left = [*self.path.glob(paths), *(each.with_suffix("") for each in self.path.glob(f"{paths}.lock"))]
-        for path in dict.fromkeys(left):
-            with if_dead(_lock_of(path)) as dead:
+        mark = f".{name}."
+        left = {each.removesuffix(".lock") for each in os.listdir(self.path) if each.startswith(mark)}  # noqa: PTH208, a tenth of the time
+        for each in left:
+            if not _is_token(each.removeprefix(mark)):
+                continue
+            with if_dead(_lock_of(self.path / each)) as dead:
                 if dead:
-                    _remove(path)
+                    _remove(self.path / each)
+
+
+def _is_token(text: str) -> bool:
+    return len(text) == _TOKEN and set(text) <= set(hexdigits)
 
 
 def _lock_of(path: Path) -> Path:

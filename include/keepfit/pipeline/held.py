@@ -6,7 +6,6 @@ on, between one prediction and the next.
 
 import logging
 
-from keepfit.ledger import FeatureLedger, Ledger
 from keepfit.pipeline.folder import RunFolder
 from keepfit.spec import ModelSpec, Project
 
@@ -34,6 +33,8 @@ def features_in_use(project: Project, model: str) -> str | None:
 
     None if no version is live, or nothing is left of its training's run.
     """
+    from keepfit.ledger import FeatureLedger, Ledger
+
     url = project.locations.ledger_url
     live, last = Ledger(url).live(model), FeatureLedger(url).last_edit()
     if live is None or live.to_version is None:

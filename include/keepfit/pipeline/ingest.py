@@ -1,23 +1,23 @@
 """One ingest: a dataset's window from its source to the lake and the online store."""
 
 import shutil
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from keepfit.errors import NotReadyError
 from keepfit.ledger import Ledger
+from keepfit.pipeline.inputs import fixed_inputs, input_views, missing_inputs
+from keepfit.pipeline.publishing import PUBLISHED, Publishing
 from keepfit.pipeline.set_aside import SetAside
 from keepfit.pipeline.snapshot import Snapshot
 from keepfit.pipeline.snapshot_age import snapshot_ages
 from keepfit.pipeline.storage import tells_of_storage
+from keepfit.pipeline.validating import NOTHING_ASKED, validated
 from keepfit.plugins import Access, SourceRequest, use_plugins
 from keepfit.spec import Window
 from keepfit.spec.dataset import DatasetsSource
 
 Result = dict[str, Any]
-EXTRACTED, PUBLISHED = "extracted.parquet", "published.parquet"
-PAGE = "validation.html"
+EXTRACTED = "extracted.parquet"
 
 
 class IngestRun:
@@ -33,14 +33,14 @@ class IngestRun:
 
     def wait_for(self) -> tuple[str, ...]:
         """Name the inputs that are not published yet for the window and its lookback."""
-        return tuple(self._missing(self._snapshot.the_window))
+        return tuple(missing_inputs(self._snapshot, self._snapshot.the_window))
 
     @tells_of_storage
     def extract(self) -> Result:
         """Read the window's rows, or fix which versions of its inputs the dataset is computed from."""
         window = self._whole_window()
         if isinstance(self._dataset.source, DatasetsSource):
-            inputs, given = self._inputs(window), self._dataset.inputs
+            inputs, given = fixed_inputs(self._snapshot, window), self._dataset.inputs
             ages = snapshot_ages(
                 Ledger(self._snapshot.locations.ledger_url),
                 (self._snapshot.datasets[name] for name in given),
@@ -79,19 +79,19 @@ class IngestRun:
     def validate(self) -> Result:
         """Hold the extracted rows against the suite; `transform` does so for rows computed from datasets."""
         if self._dataset.inputs:
-            return self._done("validate", passed=True, worst=None, checked=0, failures=[])
-        return self._validated(self._folder.file(EXTRACTED))
+            return self._done("validate", **NOTHING_ASKED)
+        return validated(self._snapshot, self._aside, self._folder.file(EXTRACTED), self._window())
 
     @tells_of_storage
     def transform(self) -> Result:
         """Compute the rows to publish."""
         from keepfit.steps.transform import transform
 
-        window, sql = self._window(), self._text("transform")
+        window, file = self._window(), self._dataset.files.get("transform")
         with self._folder.scratch("transform") as scratch, self._folder.staged(PUBLISHED) as out:
             made = transform(
                 self._dataset,
-                sql,
+                self._snapshot.files[file] if file else None,
                 self._views(window),
                 window,
                 out=out,
@@ -99,7 +99,7 @@ class IngestRun:
                 scratch=scratch,
             )
             if self._dataset.inputs:
-                self._validated(out)
+                validated(self._snapshot, self._aside, out, window)
                 if (kept := self._aside.to_publish(out)) != out:
                     shutil.copyfile(kept, out)
         held_back = self._aside.held_back if self._dataset.inputs else 0
@@ -131,33 +131,8 @@ class IngestRun:
         return True
 
     def _published(self) -> Result:
-        from keepfit.backends.lake import Lake
-        from keepfit.steps.publish import publish
-
-        locations, wakes = self._snapshot.locations, self._wakes()
-        # First, so that no row is ever neither published nor on record as set aside.
-        self._aside.publish(self._window(), anew=self._anew)
-        published = publish(
-            Lake(locations.lake),
-            Ledger(locations.ledger_url),
-            self._dataset,
-            self._window(),
-            file=self._folder.file(PUBLISHED),
-            run_id=self._snapshot.run_id,
-            anew=self._anew,
-        )
-        warnings = [] if published.rows else ["The window has no rows; it is published as empty."]
-        if doubled := self._doubled_keys(published.version):
-            warnings.append(doubled)
-        return self._done(
-            "publish",
-            window=self._window().key,
-            rows=published.rows,
-            version=published.version,
-            digest=published.digest,
-            wakes=wakes,
-            warnings=warnings,
-        )
+        publishing = Publishing(self._snapshot, self._window(), anew=self._anew)
+        return self._done("publish", **publishing.publish(self._aside))
 
     def outdated(self, *, woken: bool) -> Result:
         """Name the windows that this publication calls for again, each with the id of a run that does it.
@@ -204,32 +179,6 @@ class IngestRun:
     def _anew(self) -> bool:
         return bool(self._snapshot.settings.get("full_refresh"))
 
-    def _doubled_keys(self, version: int) -> str | None:
-        """Look for the window's keys in the other windows; a full refresh leaves no other."""
-        from keepfit.backends.lake import Lake
-        from keepfit.steps.doubled_keys import Table, doubled_keys
-
-        if self._anew:
-            return None
-        files = Lake(self._snapshot.locations.lake).files(self._dataset.name, version)
-        with self._folder.scratch("publish") as scratch:
-            table = Table(files, self._snapshot.project.engine, scratch)
-            return doubled_keys(self._dataset, self._window(), self._folder.file(PUBLISHED), table)
-
-    def _wakes(self) -> bool:
-        """Tell whether the publication shall wake what waits for the window.
-
-        A full refresh does not, nor a window computed again: it would be scored again, over the predictions
-        on record.
-        """
-        if self._anew:
-            return False
-        ledger, window = Ledger(self._snapshot.locations.ledger_url), self._window()
-        return not self._snapshot.settings.get("recompute") or not any(
-            each.run_id != self._snapshot.run_id and each.window and each.window.contains(window)
-            for each in ledger.publications(self._dataset.name)
-        )
-
     def _whole_window(self) -> Window:
         """Return the run's window; a full refresh takes in every window published so far."""
         window = self._snapshot.the_window
@@ -242,36 +191,6 @@ class IngestRun:
     def _window(self) -> Window:
         return Window.of_key(self._folder.read("extract")["window"])
 
-    def _inputs(self, window: Window) -> dict[str, int]:
-        """Fix the inputs' versions, so that a retry computes from the same rows."""
-        from keepfit.backends.lake import Lake
-
-        lake = Lake(self._snapshot.locations.lake)
-        if missing := self._missing(window):
-            raise NotReadyError(
-                f"Dataset {self._dataset.name}: {', '.join(missing)} is not published for the whole of "
-                f"{', '.join(dict.fromkeys(each.key for each in missing.values()))}, and it is computed from "
-                "it. Ingest that first, or try again when it is there; `keepfit list` shows the gaps."
-            )
-        return {name: lake.version(name) for name in self._dataset.inputs}
-
-    def _missing(self, window: Window) -> dict[str, Window]:
-        """Return, by input, what a window is computed from and is not published whole.
-
-        Nothing is waited for that lies before an input's first window.
-        """
-        source, ledger = self._dataset.source, Ledger(self._snapshot.locations.ledger_url)
-        lookback = source.lookback if isinstance(source, DatasetsSource) else timedelta()
-        read = window.reaching_back(lookback)
-        found = {}
-        for name in self._dataset.inputs:
-            starts = [each.window_start for each in ledger.publications(name) if each.window_start]
-            begin = max(read.start, min(starts)) if starts else window.start
-            needed = Window(min(window.start, begin), window.end)
-            if not ledger.covers(name, needed):
-                found[name] = needed
-        return found
-
     def _request(self, window: Window, out: Path, scratch: Path) -> SourceRequest:
         snapshot = self._snapshot
         return SourceRequest(
@@ -279,38 +198,12 @@ class IngestRun:
         )
 
     def _views(self, window: Window) -> list[Any]:
-        from keepfit.backends.lake import Lake
-        from keepfit.steps.transform_views import input_view, source_view
+        from keepfit.steps.transform_views import source_view
 
         source = self._dataset.source
-        if not isinstance(source, DatasetsSource):
-            return [source_view(self._aside.to_publish(self._folder.file(EXTRACTED)), self._dataset)]
-        lake, versions = Lake(self._snapshot.locations.lake), self._folder.read("extract")["inputs"]
-        given = (self._snapshot.datasets[name] for name in source.inputs)
-        return [input_view(lake, each, versions[each.name], source, window) for each in given]
-
-    def _validated(self, file: Path) -> Result:
-        """Run the suite on a file, keep the report and its page, and stop at a critical failure."""
-        suite = self._text("expectations")
-        if suite is None:
-            return self._done("validate", passed=True, worst=None, checked=0, failures=[])
-
-        from keepfit.steps.validate import refuse_failed, validate
-        from keepfit.steps.validation_page import validation_page
-
-        with self._folder.scratch("validate") as scratch:
-            judged = self._aside.part(file, suite, self._window(), scratch)
-            found = validate(judged, suite, self._dataset, self._snapshot.project.engine, scratch)
-        report = self._aside.marked(found)
-        with self._folder.staged(PAGE) as page:
-            page.write_text(validation_page(report, self._dataset.name, self._window().key), encoding="utf-8")
-        self._folder.write("validate", report.to_dict())
-        refuse_failed(report, self._dataset.name, self._folder.file(PAGE))
-        return report.to_dict()
-
-    def _text(self, field: str) -> str | None:
-        file = self._dataset.files.get(field)
-        return self._snapshot.files[file] if file else None
+        if isinstance(source, DatasetsSource):
+            return input_views(self._snapshot, source, self._folder.read("extract")["inputs"], window)
+        return [source_view(self._aside.to_publish(self._folder.file(EXTRACTED)), self._dataset)]
 
     def _done(self, step: str, **result: Any) -> Result:
         return self._folder.write(step, result)

@@ -1,23 +1,22 @@
 """A prediction run: wait until the window's features are published, then score its rows with the champion."""
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keepfit.errors import NotReadyError
 from keepfit.ledger import Ledger, Publication
+from keepfit.pipeline.scoring import Scoring, choose
 from keepfit.pipeline.snapshot import Snapshot
 from keepfit.pipeline.snapshot_age import snapshot_ages
 
 if TYPE_CHECKING:
-    from keepfit.backends.feature_store import FeatureStore
-    from keepfit.backends.lake import Lake
-    from keepfit.backends.lake import Publication as Published
-    from keepfit.backends.model_registry import LoadedModel, ModelRegistry
-    from keepfit.steps.predict import Predicted
+    import pandas as pd
+    import pyarrow as pa
 
-PREDICTIONS = "predictions.parquet"
-CHAMPION, CHOSEN = "champion", "chosen"
-"""The role of a prediction: by the version that was live, or by one the trigger named."""
+    from keepfit.backends.feature_store import FeatureStore
+    from keepfit.backends.lake import Publication as Published
+    from keepfit.steps.predict import Predicted
 
 
 class PredictionRun:
@@ -59,27 +58,21 @@ class PredictionRun:
     def predict(self) -> dict[str, Any]:
         """Score the window's rows and publish them, replacing the window.
 
-        The champion's are `predictions__<model>`. Those of a version the trigger named have a table of
-        their own: monitoring reads what was served.
+        The champion's are `predictions__<model>`. A challenger scores the same rows beside it, in the same
+        pass, into `predictions__<model>__shadow`. Those of a version the trigger named have a table of their
+        own: monitoring reads what was served.
         """
-        from keepfit.backends.lake import Lake
-
-        model = self._model()
-        if model is None:
+        store = self._store()
+        store.register()
+        chosen = choose(self.snapshot, store.service(self.spec.features).feature_names)
+        if not chosen.scoring:
             return self.folder.write("predict", {"rows": 0, "skipped": "no champion yet"})
-        role = self._role(model.version)
-        lake, table = Lake(self.snapshot.locations.lake), self._table(model.version, role)
-        with self.folder.staged(PREDICTIONS) as staged:
-            predicted = self._score(model, role, lake, staged)
-        # A new version may take other features: columns may come, and those that are gone are null.
-        published = lake.publish(
-            table,
-            self.folder.file(PREDICTIONS),
-            time_column="event_time",
-            window=self.snapshot.the_window,
-            columns="union",
-        )
-        self._record(published)
+        with ExitStack() as staging:
+            staged = [staging.enter_context(self.folder.staged(each.file)) for each in chosen.scoring]
+            predicted = self._score(store, list(zip(chosen.scoring, staged, strict=True)))
+        answer, *beside = [self._publish(each) for each in chosen.scoring]
+        for each in chosen.scoring:
+            self.folder.file(each.file).unlink()
         return self.folder.write(
             "predict",
             {
@@ -87,13 +80,31 @@ class PredictionRun:
                 "skipped": None,
                 "rows_without_features": predicted.without_features,
                 "unfit_features": self._unfit(),
-                "version": model.version,
-                "role": role,
-                "table": table,
-                "table_version": published.version,
+                **answer,
+                "shadow": beside[0] if beside else None,
                 "snapshots": self._snapshot_ages(),
+                "warnings": list(chosen.warnings),
             },
         )
+
+    def _publish(self, scoring: Scoring) -> dict[str, Any]:
+        from keepfit.backends.lake import Lake
+
+        # A new version may take other features: columns may come, and those that are gone are null.
+        published = Lake(self.snapshot.locations.lake).publish(
+            scoring.table(self.spec.name),
+            self.folder.file(scoring.file),
+            time_column="event_time",
+            window=self.snapshot.the_window,
+            columns="union",
+        )
+        self._record(published)
+        return {
+            "version": scoring.model.version,
+            "role": scoring.role,
+            "table": published.table,
+            "table_version": published.version,
+        }
 
     def _snapshot_ages(self) -> list[str]:
         """Say how old the snapshots are that the features come from."""
@@ -109,45 +120,42 @@ class PredictionRun:
             else found
         )
 
-    def _table(self, version: str, role: str) -> str:
-        champions = f"predictions__{self.spec.name}"
-        return champions if role == CHAMPION else f"{champions}__version_{version}"
-
-    def _score(self, model: "LoadedModel", role: str, lake: "Lake", out: Path) -> "Predicted":
+    def _score(self, store: "FeatureStore", scoring: list[tuple[Scoring, Path]]) -> "Predicted":
         from keepfit.backends.engine import engine, scan
-        from keepfit.steps.predict import Stamp, entity_rows, predict
+        from keepfit.backends.lake import Lake
+        from keepfit.steps.entity_rows import InRow, entity_rows
+        from keepfit.steps.predict import Scorer, Stamp, predict
 
-        store = self._store()
-        store.register()
-        service = store.service(self.spec.features)
+        lake, service = Lake(self.snapshot.locations.lake), store.service(self.spec.features)
         dataset = self.snapshot.datasets[self.spec.entities.dataset]
         # All batches read the same published rows, whatever is published meanwhile.
         versions = {name: lake.version(name) for name in {dataset.name, *service.datasets}}
         columns = lake.columns(dataset.name, versions[dataset.name])
         rows = scan(lake.files(dataset.name, versions[dataset.name]))
+        own = store.own_row(service.name, dataset, (*dataset.key, *self.spec.entities.columns), columns)
+        in_row = InRow(own.columns, own.keys) if own else None
+
+        def known(batch: "pa.RecordBatch") -> "pd.DataFrame":
+            if own:
+                return store.own_features(batch, own, service.features)
+            return store.historical(batch.to_pandas(), service.name, versions)
+
         with (
             self.folder.scratch("predict") as scratch,
             engine(self.snapshot.project.engine, scratch) as connection,
         ):
             return predict(
-                entity_rows(connection, rows, dataset, self.spec, self.snapshot.the_window),
-                lambda batch: store.historical(batch, service.name, versions),
-                model,
-                Stamp(model.version, role, self.snapshot.run_id),
+                entity_rows(connection, rows, dataset, self.spec, self.snapshot.the_window, features=in_row),
+                known,
+                [
+                    Scorer(each.model, Stamp(each.model.version, each.role, self.snapshot.run_id), out)
+                    for each, out in scoring
+                ],
                 key={name: columns[name] for name in dataset.key},
                 features={field.name: field.dtype for field in service.features},
-                out=out,
+                threads=self.snapshot.project.engine.threads,
                 threshold=self.spec.predict.threshold if self.spec.task == "classification" else None,
             )
-
-    def _model(self) -> "LoadedModel | None":
-        registry = self._registry()
-        chosen = self.snapshot.settings.get("version")
-        version = str(chosen) if chosen else registry.champion(self.spec.name)
-        return registry.load(self.spec.name, version) if version else None
-
-    def _role(self, version: str) -> str:
-        return CHAMPION if version == self._registry().champion(self.spec.name) else CHOSEN
 
     def _record(self, published: "Published") -> None:
         window = self.snapshot.the_window
@@ -167,8 +175,3 @@ class PredictionRun:
         from keepfit.backends.feature_store import FeatureStore
 
         return FeatureStore(self.snapshot, self.snapshot.project.engine)
-
-    def _registry(self) -> "ModelRegistry":
-        from keepfit.backends.model_registry import ModelRegistry
-
-        return ModelRegistry(self.snapshot.locations.tracking_uri, self.snapshot.locations.artifacts)

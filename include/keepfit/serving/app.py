@@ -35,6 +35,8 @@ _log = logging.getLogger(__name__)
 
 def create() -> FastAPI:
     """Make the app of a worker, as its environment says."""
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("keepfit").setLevel(logging.INFO)
     project = load_project(Path(os.environ[ROOT]))
     settings = ServingSpec.model_validate_json(os.environ[SETTINGS])
     project = replace(project, spec=project.spec.model_copy(update={"serving": settings}))

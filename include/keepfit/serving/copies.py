@@ -19,6 +19,9 @@ from keepfit.errors import UntrustedModelError
 
 _LIVE, _RECORDED, _REFERENCE, _MODEL = "live.json", "recorded.json", "reference.parquet", "model"
 
+Loaded = tuple[CodedModel, pd.DataFrame]
+"""A model and its reference rows, both as they were recorded."""
+
 
 @dataclass(frozen=True)
 class LastLive:
@@ -47,7 +50,7 @@ class Copies:
         self._folder = folder / model
         self._model = model
 
-    def fetch(self, registry: ModelRegistry, version: str) -> tuple[CodedModel, pd.DataFrame]:
+    def fetch(self, registry: ModelRegistry, version: str) -> Loaded:
         """Return a version and its reference rows, copied here if they are not yet.
 
         Raises:
@@ -65,7 +68,7 @@ class Copies:
             self._copy(registry, version, recorded)
             return self._read(version, recorded)
 
-    def read(self, version: str) -> tuple[CodedModel, pd.DataFrame]:
+    def read(self, version: str) -> Loaded:
         """Return a version from its copy, if that is as it was recorded.
 
         Raises:
@@ -102,7 +105,7 @@ class Copies:
         except TypeError:
             return None
 
-    def _read(self, version: str, recorded: Recorded) -> tuple[CodedModel, pd.DataFrame]:
+    def _read(self, version: str, recorded: Recorded) -> Loaded:
         folder = self._folder / version
         reference = folder / _REFERENCE
         if not reference.is_file() or model_files.sha256(reference) != recorded.reference:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from keepfit.errors import KeepfitError
-from keepfit.serving.copies import Copies, LastLive
+from keepfit.serving.copies import Copies, LastLive, Loaded
 from keepfit.serving.line import CHALLENGER, CHAMPION, Line
 from keepfit.serving.loading import make_ready
 from keepfit.serving.logs import Logs
@@ -51,6 +51,7 @@ class Keeper:
 
     def refresh(self) -> None:
         """Look who should answer, and see to it; whatever goes wrong, whoever answers goes on."""
+        self.served.look_up.try_again()
         try:
             problems = self._follow(self._pointers.wanted(self.served.name))
         except Exception as error:  # noqa: BLE001 - a database or a network fails in many ways
@@ -65,32 +66,32 @@ class Keeper:
         self.served.problem = told
 
     def _follow(self, wanted: Wanted) -> list[str | None]:
-        name, line = self.served.name, self.served.line
+        """Load who should answer and swap him in; return what is wrong."""
+        name = self.served.name
         if wanted.champion is None:
-            if line is None:
-                return [f"{name} has no champion yet. Train and release one."]
+            if (line := self.served.line) is None:
+                return [f"{name} has no champion yet. Train and release one.", wanted.problem]
             goes_on = f"version {line.champion.version} goes on serving"
             return [f"The registry names no champion of {name}; {goes_on}.", wanted.problem]
         champion = self._version(CHAMPION, wanted.champion)
-        if champion is None and line is None:
-            self._recall()
-            line = self.served.line
+        recalled = self._recall() if champion is None and self.served.line is None else None
         challenger = self._version(CHALLENGER, wanted.challenger) if wanted.challenger else None
-        if champion is not None or line is not None:
-            share = self._share(wanted, line)
-            kept = champion or line.champion  # type: ignore[union-attr]
-            since = wanted.since if champion else line.since  # type: ignore[union-attr]
-            self._swap(
-                Line(
-                    kept,
-                    since or (line.since if line and line.champion is kept else None),
-                    None if challenger is kept else challenger,
-                    share,
-                )
-            )
+        self._swap(wanted, champion, challenger)
         wished = {CHAMPION: wanted.champion, CHALLENGER: wanted.challenger}
         failed = [each.reason for role, each in self._failed.items() if each.version == wished[role]]
-        return [*failed, wanted.problem]
+        return [*failed, recalled, wanted.problem]
+
+    def _swap(self, wanted: Wanted, champion: ServedVersion | None, challenger: ServedVersion | None) -> None:
+        """Put what is loaded into place; a champion that did not load leaves the one before."""
+        before = self.served.line
+        kept = champion or (before.champion if before else None)
+        if kept is None:
+            return
+        since = wanted.since if champion else None
+        if before and before.champion is kept:
+            since = since or before.since
+        beside = None if challenger is kept else challenger
+        self._put(Line(kept, since, beside, self._share(wanted, before) if beside else 0.0))
 
     def _share(self, wanted: Wanted, line: Line | None) -> float:
         """Return the challenger's share; while the ledger is away, the one it had, or none."""
@@ -108,7 +109,7 @@ class Keeper:
         if failed and failed.version == version and time.monotonic() < failed.again:
             return None
         try:
-            made = self._made(version, None)
+            made = self._made(version, self._copies.fetch(self._pointers.registry, version))
         except Exception as error:  # noqa: BLE001 - whoever answers goes on, and the reason is told
             tries = failed.tries + 1 if failed and failed.version == version else 1
             wait = min(self._settings.poll_seconds * 2**tries, _LONGEST_WAIT)
@@ -131,15 +132,14 @@ class Keeper:
         there = (line.champion, line.challenger) if line else ()
         return next((each for each in there if each and each.version == version), None)
 
-    def _made(self, version: str, copy: str | None) -> ServedVersion:
+    def _made(self, version: str, loaded: Loaded) -> ServedVersion:
         self.served.look_up.prepare()
-        loaded = self._copies.read(copy) if copy else self._copies.fetch(self._pointers.registry, version)
         return make_ready(self.served.name, version, loaded, self._settings, self._logs)
 
-    def _swap(self, line: Line) -> None:
+    def _put(self, line: Line) -> None:
+        """Let a line answer from now on: one assignment, which a request sees or does not."""
         if line == self.served.line:
             return
-        first = self.served.line is None
         self.served.line = line
         live = {CHAMPION: line.champion.version}
         if line.challenger:
@@ -147,7 +147,7 @@ class Keeper:
         self._meters.swapped(self.served.name, live)
         since = line.since.isoformat() if line.since else None
         self._copies.remember(LastLive(line.champion.version, since, live.get(CHALLENGER), line.share))
-        _log.info("%s is answered by %s%s", self.served.name, live, " first" if first else "")
+        _log.info("%s is answered by %s", self.served.name, live)
 
     def _recall(self) -> str | None:
         """Begin with who was live last, if nobody answers; say so."""
@@ -156,12 +156,14 @@ class Keeper:
         if (last := self._copies.recall()) is None:
             return "Nothing was served here before."
         try:
-            champion = self._made(last.champion, last.champion)
-            challenger = self._made(last.challenger, last.challenger) if last.challenger else None
+            champion = self._made(last.champion, self._copies.read(last.champion))
+            challenger = (
+                self._made(last.challenger, self._copies.read(last.challenger)) if last.challenger else None
+            )
         except Exception as error:  # noqa: BLE001 - without a copy there is nobody to answer, and that is told
             return f"The last champion's copy does not load: {_line_of(error)}"
         since = datetime.fromisoformat(last.since) if last.since else None
-        self._swap(Line(champion, since, challenger, last.share))
+        self._put(Line(champion, since, challenger, last.share))
         return f"Serving what was live last: version {last.champion}."
 
 

@@ -7,6 +7,7 @@ from keepfit.backends.coded_model import CodedModel
 from keepfit.backends.row_scorers import RowCoder, choose_scorer
 from keepfit.errors import DeploymentError
 from keepfit.serving.batching import Batcher
+from keepfit.serving.copies import Loaded
 from keepfit.serving.logs import Logs
 from keepfit.serving.version import ServedVersion
 from keepfit.spec import ServingSpec
@@ -15,9 +16,7 @@ _TOLERANCE = 1e-6
 _SMOKE_ROWS = 200
 
 
-def make_ready(
-    model: str, version: str, loaded: tuple[CodedModel, pd.DataFrame], settings: ServingSpec, logs: Logs
-) -> ServedVersion:
+def make_ready(model: str, version: str, loaded: Loaded, settings: ServingSpec, logs: Logs) -> ServedVersion:
     """Prepare a version to answer.
 
     Raises:

@@ -1,6 +1,8 @@
 """Features of entities from Feast's online store, read for all who ask at the same time."""
 
 import logging
+import math
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -18,6 +20,8 @@ from keepfit.spec.problem import did_you_mean
 if TYPE_CHECKING:
     from keepfit.backends.feature_store import OnlineReader
 
+_AGAIN = 30.0
+"""Seconds until a store that could not be opened is tried again."""
 Asked = Mapping[str, Any]
 Found = tuple[dict[str, Value], frozenset[str]]
 _log = logging.getLogger(__name__)
@@ -32,6 +36,8 @@ class OnlineLookUp:
         settings = project.spec.serving
         self._refuses = settings.unknown_entities == "refuse"
         self._reader: OnlineReader | None = None
+        self._retired: OnlineReader | None = None
+        self._again = math.inf
         self.problem: str | None = "it is not opened yet"
         self._batcher: Batcher[Asked, Found] = Batcher(
             self._read, name="The online store", most=settings.max_rows, seconds=settings.timeout_seconds
@@ -51,12 +57,24 @@ class OnlineLookUp:
         """Open the store anew, since what is registered may have changed with the versions."""
         from keepfit.backends.feature_store import FeatureStore
 
+        self._again = time.monotonic() + _AGAIN
         try:
-            self._reader = FeatureStore(self._project).online_reader(self._spec.features)
-            self.problem = None
+            reader = FeatureStore(self._project).online_reader(self._spec.features)
         except Exception as error:  # noqa: BLE001 - features may still come with the requests
-            self.problem = str(error).strip() or type(error).__name__
-            _log.warning("%s: the online store cannot be read: %s", self._spec.name, self.problem)
+            problem = str(error).strip() or type(error).__name__
+            if problem != self.problem:
+                _log.warning("%s: the online store cannot be read: %s", self._spec.name, problem)
+            self.problem = problem
+            return
+        # The one before may be reading for somebody; the one before that is not.
+        if self._retired:
+            self._retired.close()
+        self._reader, self._retired, self.problem = reader, self._reader, None
+
+    def try_again(self) -> None:
+        """Open the store if that has failed, and was a while ago."""
+        if self.problem and time.monotonic() > self._again:
+            self.prepare()
 
     async def features(self, rows: Sequence[Row], line: Line) -> list[dict[str, Value]]:
         """Return each row's features; those that the row has itself win.

@@ -2,7 +2,9 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
+import psutil
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -129,6 +131,10 @@ class _AllWorkers(CollectorRegistry):
     """The numbers of all workers; what Feast counts in the same folder is its own."""
 
     def collect(self) -> Iterator[Metric]:
+        for file in Path(str(_SHARED)).glob("gauge_live*.db"):
+            # A worker that was killed says for ever what it said last.
+            if not psutil.pid_exists(pid := int(file.stem.rpartition("_")[2])):
+                multiprocess.mark_process_dead(pid, _SHARED)  # type: ignore[no-untyped-call]
         together = multiprocess.MultiProcessCollector(None, _SHARED)  # type: ignore[no-untyped-call]
         found: list[Metric] = together.collect()  # type: ignore[no-untyped-call]
         yield from (each for each in found if each.name.startswith("keepfit_"))

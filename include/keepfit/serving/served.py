@@ -39,6 +39,9 @@ class LookUp(Protocol):
     def prepare(self) -> None:
         """Get ready for a version that is about to answer."""
 
+    def try_again(self) -> None:
+        """Get ready if that has failed, and was a while ago."""
+
     async def features(self, rows: Sequence[Row], line: Line) -> list[dict[str, Value]]:
         """Return each row's features; those that the row has itself win."""
 

@@ -10,6 +10,7 @@ from keepfit.backends.lake import Lake
 from keepfit.errors import KeepfitError, LedgerError
 from keepfit.pipeline.held import as_applied
 from keepfit.serving.copies import Copies
+from keepfit.serving.environment import COPIES
 from keepfit.serving.keeper import Keeper
 from keepfit.serving.logs import Logs
 from keepfit.serving.lookup import OnlineLookUp
@@ -21,7 +22,7 @@ from keepfit.serving.wanted import Pointers
 from keepfit.spec import ModelSpec, Project
 from keepfit.spec.problem import did_you_mean
 
-COPIES = "serving"
+_LAST_LOOK = 5.0
 _FIRST_LOOK = 60.0
 """Seconds after which a worker takes requests although a database has not answered."""
 _log = logging.getLogger(__name__)
@@ -78,6 +79,7 @@ class Service:
     async def close(self) -> None:
         """Stop looking, and write what waits to be logged."""
         self._closed.set()
+        await asyncio.to_thread(self._thread.join, _LAST_LOOK)
         for shadow in self._shadows.values():
             await asyncio.to_thread(shadow.close)
         for logs in self._logs.values():
@@ -107,7 +109,11 @@ class Service:
     def _keep(self) -> None:
         while not self._closed.is_set():
             for keeper in self._keepers:
-                keeper.refresh()
+                try:
+                    keeper.refresh()
+                except Exception:  # noqa: BLE001
+                    # Nothing may end this thread: without it no release is ever served again.
+                    _log.exception("Looking after %s failed; it is tried again.", keeper.served.name)
             self._looked.set()
             # Workers that ask at different times do not all load a new version at once.
             self._closed.wait(self.settings.poll_seconds * random.uniform(0.8, 1.2))  # noqa: S311

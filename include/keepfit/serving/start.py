@@ -7,13 +7,15 @@ import signal
 from collections.abc import Sequence
 from typing import NoReturn
 
+import psutil
+
 from keepfit.errors import SpecError
-from keepfit.serving.environment import MODELS, ROOT, SETTINGS, SEVERAL
-from keepfit.serving.service import COPIES
+from keepfit.serving.environment import COPIES, MODELS, ROOT, SETTINGS, SEVERAL
 from keepfit.spec import Project, ServingSpec
 from keepfit.spec.serving import TOKEN
 
 _DRAIN_SECONDS = 30
+_METRICS = ".metrics-"
 
 
 def serve(project: Project, names: Sequence[str], settings: ServingSpec) -> None:
@@ -31,7 +33,7 @@ def serve(project: Project, names: Sequence[str], settings: ServingSpec) -> None
     # MLflow would try for minutes; whoever is live goes on serving meanwhile.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-    # Whoever has imported Feast has it set.
+    # Whoever has imported Feast has it set; Prometheus' client, when it is imported, takes it as it finds it.
     os.environ.pop(SEVERAL, None)
     if settings.workers > 1:
         _share_numbers(project)
@@ -65,7 +67,11 @@ def refuse_open(settings: ServingSpec, token: str | None) -> None:
 
 def _share_numbers(project: Project) -> None:
     """Let the workers put their metrics together: whichever of them is asked answers for all."""
-    folder = project.locations.home / COPIES / f".metrics-{os.getpid()}"
+    copies = project.locations.home / COPIES
+    for old in copies.glob(f"{_METRICS}*"):
+        if not psutil.pid_exists(int(old.name.removeprefix(_METRICS))):
+            shutil.rmtree(old, ignore_errors=True)
+    folder = copies / f"{_METRICS}{os.getpid()}"
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, mode=0o700)
     os.environ[SEVERAL] = str(folder)

@@ -1,30 +1,27 @@
-"""Score the rows of a window, batch by batch, into one Parquet file."""
+"""Score the rows of a window, batch by batch, each version into a Parquet file of its own."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import TypeAlias, TypeVar
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
-from keepfit.backends.engine import Connection, EngineError, first_line, identifier, identifiers, moment
-from keepfit.backends.select import read_condition
-from keepfit.errors import FeatureStoreError, SpecError
+from keepfit.backends.prediction_columns import EVENT_TIME, POSITIVE, prediction_schema
 from keepfit.plugins import Model
-from keepfit.spec import DatasetSpec, ModelSpec, Window
 
-MOMENT, EVENT_TIME = "event_timestamp", "event_time"
-POSITIVE = "positive"
-_ADDED = ("score", POSITIVE, "version", "role", "run_id")
-
-
-class GiveFeatures(Protocol):
-    """Gives rows their features as known at `event_timestamp`: all rows, in their order."""
-
-    def __call__(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """Return the rows with the features beside them."""
+MOMENT = "event_timestamp"
+_RUN_ID = "run_id"
+_PART = 12_500
+Scores: TypeAlias = NDArray[np.float64]
+Batch = TypeVar("Batch")
 
 
 @dataclass(frozen=True)
@@ -37,6 +34,15 @@ class Stamp:
 
 
 @dataclass(frozen=True)
+class Scorer:
+    """A version that scores the rows, and the file its predictions go to."""
+
+    model: Model
+    stamp: Stamp
+    out: Path
+
+
+@dataclass(frozen=True)
 class Predicted:
     """How many rows were scored."""
 
@@ -45,86 +51,91 @@ class Predicted:
     """Rows whose features were all missing: the model knew nothing of them."""
 
 
-def entity_rows(
-    connection: Connection, table: str, dataset: DatasetSpec, spec: ModelSpec, window: Window
-) -> Iterator[pd.DataFrame]:
-    """Read the rows to predict, in the order of time and key, a batch at a time.
-
-    Raises:
-        SpecError: The model's condition is no condition on a row, or names a column the dataset has not.
-    """
-    time = identifier(dataset.event_time)
-    columns = identifiers(dict.fromkeys((*dataset.key, *spec.entities.columns)))
-    within = f"{time} >= {moment(window.start)} AND {time} < {moment(window.end)}"
-    where = read_condition(connection, spec.entities.where, f"models/{spec.name}.yaml: entities.where")
-    wanted = f"{within} AND {where}"
-    order = identifiers(dict.fromkeys((dataset.event_time, *dataset.key)))
-    chosen = f"SELECT {columns}, {time} AS {MOMENT} FROM {table}"
-    query = f"{chosen} WHERE {wanted} ORDER BY {order}"
-    try:
-        batches = connection.execute(query).to_arrow_reader(spec.predict.batch_rows)
-    except EngineError as error:
-        raise SpecError(
-            f"models/{spec.name}.yaml: entities: {first_line(error)}. Correct `where` or `columns`: "
-            f"the dataset {dataset.name!r} has published the columns they can use."
-        ) from error
-    for batch in batches:
-        yield batch.to_pandas()
-
-
 def predict(
-    batches: Iterable[pd.DataFrame],
-    give_features: GiveFeatures,
-    model: Model,
-    stamp: Stamp,
+    batches: Iterable[Batch],
+    give_features: Callable[[Batch], pd.DataFrame],
+    scorers: Sequence[Scorer],
     *,
     key: Mapping[str, str],
     features: Mapping[str, str],
-    out: Path,
+    threads: int = 1,
     threshold: float | None = None,
 ) -> Predicted:
-    """Score batch after batch and write each before the next is read.
+    """Score batch after batch; no more than two are in memory.
 
     Args:
         batches: Rows with key and `event_timestamp`.
-        give_features: Gives a batch its features.
-        model: Scores them.
-        stamp: Version, role and run, written beside each score.
+        give_features: Gives a batch its features as known at `event_timestamp`: all rows, in their order.
+        scorers: Which versions score them; the features are looked up once for all.
         key: The key's columns and their types.
         features: The features and their types.
-        out: The Parquet file.
+        threads: How many parts of a batch are scored at once.
         threshold: The score from which a row is `positive`; without one there is no such column.
 
     Raises:
         FeatureStoreError: A feature has a name that predictions need themselves.
     """
-    schema = _schema(key, features)
+    schema = prediction_schema(key, features, {_RUN_ID: pa.string()})
     if threshold is not None:
         schema = schema.insert(schema.get_field_index("score") + 1, pa.field(POSITIVE, pa.bool_()))
+    given = pa.schema([field for field in schema if field.name in {*key, EVENT_TIME, *features}])
     rows = without = 0
-    with pq.ParquetWriter(out, schema) as writer:
+    with ExitStack() as opened:
+        pool = opened.enter_context(ThreadPoolExecutor(threads))
+        files = [opened.enter_context(_file(each.out, schema)) for each in scorers]
+        # While a batch is scored, the next one is given its features.
+        scored: list[tuple[pq.ParquetWriter, Callable[[], pa.Table]]] = []
         for batch in batches:
             known = give_features(batch)
-            without += int(known[list(features)].isna().all(axis=1).sum())
-            scored = known.assign(event_time=known[MOMENT], score=model.predict(known), **asdict(stamp))
-            if threshold is not None:
-                scored[POSITIVE] = scored["score"] >= threshold
-            writer.write_table(pa.Table.from_pandas(scored[schema.names], schema, preserve_index=False))
-            rows += len(scored)
+            begun = [_begin(known, each, pool) for each in scorers]
+            columns = pa.Table.from_pandas(
+                known.assign(**{EVENT_TIME: known[MOMENT]})[given.names], given, preserve_index=False
+            )
+            rows += len(known)
+            without += _without(known, columns.select(list(features)))
+            _write(scored)
+            scored = [
+                (file, partial(_finish, columns, each.stamp, parts, schema, threshold))
+                for file, each, parts in zip(files, scorers, begun, strict=True)
+            ]
+        _write(scored)
     return Predicted(rows, without)
 
 
-def _schema(key: Mapping[str, str], features: Mapping[str, str]) -> pa.Schema:
-    if taken := sorted({EVENT_TIME, *_ADDED} & set(features) | {*_ADDED} & set(key)):
-        raise FeatureStoreError(
-            f"{', '.join(taken)} is a column of the predictions themselves. "
-            "Give the feature or the key another name."
-        )
-    moment_type = pa.timestamp("us", "UTC")
-    kinds = {"string": pa.string(), "int64": pa.int64(), "bool": pa.bool_(), "timestamp": moment_type}
-    kinds["date"] = pa.date32()
-    columns = {name: kinds.get(kind, pa.float64()) for name, kind in key.items()}
-    columns[EVENT_TIME] = moment_type
-    columns |= {name: pa.string() if kind == "string" else pa.float64() for name, kind in features.items()}
-    columns |= {"score": pa.float64(), "version": pa.string(), "role": pa.string(), "run_id": pa.string()}
-    return pa.schema(list(columns.items()))
+def _file(out: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    # The file lives until it is published, so it is made fast rather than small.
+    texts = [each.name for each in schema if pa.types.is_string(each.type)]
+    return pq.ParquetWriter(out, schema, use_dictionary=texts, compression="none")
+
+
+def _without(known: pd.DataFrame, features: pa.Table) -> int:
+    """Count the rows that have no feature at all."""
+    if any(column.null_count == 0 for column in features.itercolumns()):
+        return 0
+    return int(known[features.column_names].isna().all(axis=1).sum())
+
+
+def _begin(known: pd.DataFrame, scorer: Scorer, pool: Executor) -> list[Future[Scores]]:
+    """Score a batch in parts of a size that does not depend on the threads, nor do then the scores."""
+    starts = range(0, len(known), _PART) or (0,)
+    return [pool.submit(scorer.model.predict, known.iloc[start : start + _PART]) for start in starts]
+
+
+def _write(scored: list[tuple[pq.ParquetWriter, Callable[[], pa.Table]]]) -> None:
+    for file, finish in scored:
+        file.write_table(finish())
+
+
+def _finish(
+    columns: pa.Table, stamp: Stamp, parts: list[Future[Scores]], schema: pa.Schema, threshold: float | None
+) -> pa.Table:
+    score = np.concatenate([part.result() for part in parts])
+    added = {
+        "score": pa.array(score, pa.float64(), from_pandas=True),
+        "version": pa.repeat(stamp.version, len(score)),
+        "role": pa.repeat(stamp.role, len(score)),
+        _RUN_ID: pa.repeat(stamp.run_id, len(score)),
+    }
+    if threshold is not None:
+        added[POSITIVE] = pa.array(score >= threshold)
+    return pa.table([added[name] if name in added else columns[name] for name in schema.names], schema=schema)

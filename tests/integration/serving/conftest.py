@@ -152,7 +152,7 @@ class Answering:
         return self.process.wait(20)
 
 
-def until(true: Callable[[], Any], what: str = "it", seconds: float = 30.0) -> None:
+def until(true: Callable[[], Any], what: str = "it", seconds: float = 60.0) -> None:
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, f"{what} did not happen within {seconds} s"
@@ -271,7 +271,7 @@ class Shop:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         answering = Answering(process, f"http://127.0.0.1:{port}", headers)
         try:
-            until(lambda: self._answers(answering, "/ready" if ready else "/live"), "the server's start", 60)
+            until(lambda: self._answers(answering, "/ready" if ready else "/live"), "the server's start", 240)
             yield answering
         finally:
             answering.client.close()
@@ -288,7 +288,7 @@ class Shop:
 
 @pytest.fixture(scope="session")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
-    """A project whose version 1 is champion; versions 2 and 3 differ from it."""
+    """A project whose version 1 is champion; versions 2 and 3 differ. No test makes 3 the champion."""
     root = tmp_path_factory.mktemp("shop")
     made = Shop(root, root / "server.log")
     for file, text in FILES.items():

@@ -101,6 +101,7 @@ def test_an_ended_server_has_logged_everything_it_answered(shop: Shop, guarded: 
     assert ids <= set(shop.logged()["request_id"])
 
 
+@pytest.mark.usefixtures("guarded")
 def test_a_server_begins_without_registry_and_when_killed_loses_only_its_last_moment(shop: Shop) -> None:
     with away(shop), shop.serving() as server:
         found = server.served()

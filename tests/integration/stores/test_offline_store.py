@@ -215,6 +215,15 @@ def test_the_newest_rows_are_read_a_batch_at_a_time(
     assert max(sizes) < 7_500
 
 
+def test_of_tied_rows_the_one_created_last_counts(both: tuple[Offline, FeatureStore, FeatureStore]) -> None:
+    offline, ours, _ = both
+    tied = [(1, "Ulm", 0, late, late) for late in (3, 5, 4)]
+    for rows in (tied, tied[::-1], [(0, "Ulm", 0, 0, 1)]):
+        pq.write_table(table(rows), offline.root / "trips.parquet")
+        found = ours.get_historical_features(asking([(1, "Ulm", 2, 0, 1)]), ["trips:count"]).to_df()
+        assert found["count"].fillna(0).tolist() == [5 if len(rows) == 3 else 0]
+
+
 def test_a_null_in_one_of_several_keys_finds_nothing(
     both: tuple[Offline, FeatureStore, FeatureStore],
 ) -> None:
@@ -222,6 +231,23 @@ def test_a_null_in_one_of_several_keys_finds_nothing(
     pq.write_table(table([(1, None, 0, 0, 7), (0, "Ulm", 0, 0, 1)]), offline.root / "trips.parquet")
     found = ours.get_historical_features(asking([(1, None, 2, 0, 1)]), ["trips:count"]).to_df()
     assert found["count"].isna().all()
+
+
+def test_a_column_that_a_source_lacks_is_named_with_the_source(
+    both: tuple[Offline, FeatureStore, FeatureStore],
+) -> None:
+    offline, ours, _ = both
+    lacking = table([(1, "Ulm", 0, 0, 7)]).rename_columns(
+        ["driver_id", "city", "at", "made", "number", "names", "rain"]
+    )
+    pq.write_table(lacking, offline.root / "trips.parquet")
+    with pytest.raises(FeatureStoreError) as raised:
+        ours.get_historical_features(asking([(1, "Ulm", 2, 0, 1)]), ["trips:name"])
+    assert str(raised.value) == (
+        "The view 'trips' needs the column 'name', which its source 'trips' does not have. "
+        "Did you mean 'names'? It has: driver_id, city, at, made, number, names, rain. "
+        "Correct the view, or the files of the source."
+    )
 
 
 def test_rows_may_be_a_query(both: tuple[Offline, FeatureStore, FeatureStore]) -> None:

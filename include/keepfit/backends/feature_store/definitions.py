@@ -10,9 +10,10 @@ from feast import Project
 
 from keepfit.backends.feature_store.collect import collect
 from keepfit.backends.feature_store.config import FILE
+from keepfit.backends.feature_store.has_stores import HasStores
 from keepfit.backends.feature_store.quiet import quiet
 from keepfit.backends.feature_store.register import digest_of
-from keepfit.backends.feature_store.store import FeatureStore, HasStores
+from keepfit.backends.feature_store.store import FeatureStore
 from keepfit.spec import DatasetSpec
 
 

@@ -30,7 +30,7 @@ from pydantic import StrictStr
 
 from keepfit.backends.feature_store.asof import AsofView
 from keepfit.backends.feature_store.files import SourceFiles
-from keepfit.backends.feature_store.lake_source import has_ties, read_source, source_files
+from keepfit.backends.feature_store.lake_source import KEY_TAG, has_ties, read_source, source_files
 from keepfit.backends.feature_store.latest import Latest, LatestJob, rank_of
 from keepfit.backends.feature_store.retrieval import AsofRetrievalJob, JoinedView, rows_of
 from keepfit.errors import FeatureStoreError
@@ -182,20 +182,26 @@ def joined_view(
         ttl=view.ttl or None,
         cut_by_created=cut,
     )
-    _refuse_missing(view.name, source.name, join)
+    _refuse_missing(view.name, source, join)
     declared = {called[field.name]: field.dtype for field in view.features if field.name in called}
     return JoinedView(join, declared, found.system)
 
 
-def _refuse_missing(view: str, table: str, asked: AsofView) -> None:
+def _refuse_missing(view: str, source: DataSource, asked: AsofView) -> None:
     there = asked.schema.names
     for column in filter(None, (*asked.keys, asked.timestamp, asked.created, *asked.values)):
-        if column not in there:
+        if column in there:
+            continue
+        needs = f"The view {view!r} needs the column {column!r}, which"
+        lacks = (
+            f"does not have.{did_you_mean(column, there)} It has: {', '.join(there)}. Correct the view, or"
+        )
+        if KEY_TAG in (source.tags or {}):
             raise FeatureStoreError(
-                f"features.py: The view {view!r} needs the column {column!r}, which the published dataset "
-                f"{table!r} does not have.{did_you_mean(column, there)} It has: {', '.join(there)}. "
-                "Correct the view, or ingest the dataset again with this column."
+                f"features.py: {needs} the published dataset {source.name!r} {lacks} ingest the dataset "
+                "again with this column."
             )
+        raise FeatureStoreError(f"{needs} its source {source.name!r} {lacks} the files of the source.")
 
 
 def _asked_of(view: FeatureView, feature_refs: list[str]) -> list[str]:

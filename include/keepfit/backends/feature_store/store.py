@@ -1,25 +1,29 @@
 """Features of one project: registered, joined to rows as of a moment, and served."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Protocol
+from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 from feast import FeatureStore as Feast
 from feast.errors import FeatureViewNotFoundException
 
 from keepfit.backends.feature_store.check import Columns
 from keepfit.backends.feature_store.config import repo_config
 from keepfit.backends.feature_store.contents import contents_of
-from keepfit.backends.feature_store.description import ServiceDescription, describe, find_service
-from keepfit.backends.feature_store.lake_source import pinned, table_of
+from keepfit.backends.feature_store.description import FeatureField, ServiceDescription, describe
+from keepfit.backends.feature_store.has_stores import HasStores
+from keepfit.backends.feature_store.historical import historical, plain
+from keepfit.backends.feature_store.lake_source import table_of
 from keepfit.backends.feature_store.materialize import materialize, newest_of
 from keepfit.backends.feature_store.online_reader import OnlineReader
+from keepfit.backends.feature_store.own_row import OwnRow, own_row
 from keepfit.backends.feature_store.reach import (
     is_sqlite,
     reach_online_store,
@@ -32,30 +36,10 @@ from keepfit.backends.feature_store.view import RegisteredView
 from keepfit.backends.lake import Lake
 from keepfit.backends.lock import alone
 from keepfit.errors import FeatureStoreError
-from keepfit.spec import DatasetSpec, Locations, Window
+from keepfit.spec import DatasetSpec, Window
 from keepfit.spec.content import Content, Contents
 from keepfit.spec.load import FEATURE_REPO
-from keepfit.spec.problem import did_you_mean
 from keepfit.spec.project import EngineSpec
-
-MOMENT = "event_timestamp"
-_POSITION = "keepfit_position"
-
-
-class HasStores(Protocol):
-    """A project, or a run's snapshot of one."""
-
-    @property
-    def root(self) -> Path:
-        """The project's root, which holds `feature_repo/`."""
-
-    @property
-    def locations(self) -> Locations:
-        """Where the project's stores are."""
-
-    @property
-    def datasets(self) -> Mapping[str, DatasetSpec]:
-        """The project's datasets."""
 
 
 class FeatureStore:
@@ -168,20 +152,29 @@ class FeatureStore:
             FeatureStoreError: Columns are missing, or called like a feature.
             NotReadyError: A dataset the features read is not published at all.
         """
-        asked = self.service(service)
-        _check_columns(rows, asked)
-        frame = rows[[MOMENT, *asked.needed_columns]].reset_index(drop=True)
-        frame = frame.assign(**{_POSITION: range(len(frame))})
-        with pinned(versions or {}):
-            job = self._feast.get_historical_features(frame, find_service(self._feast, service))
-            joined = job.to_df().sort_values(_POSITION, ignore_index=True)
-        if not joined[_POSITION].equals(frame[_POSITION]):
-            raise FeatureStoreError(
-                f"{len(frame)} rows went into the feature service {service!r}, {len(joined)} came out. "
-                "Set `offline_store.type` in feature_store.yaml to keepfit's own: others lose rows."
-            )
-        features = {field.name: _plain(joined[field.name], field.dtype) for field in asked.features}
-        return pd.concat([rows.reset_index(drop=True), pd.DataFrame(features)], axis=1)
+        return historical(self._feast, rows, self.service(service), versions or {})
+
+    def own_row(
+        self, service: str, dataset: DatasetSpec, given: Sequence[str], published: Collection[str]
+    ) -> OwnRow | None:
+        """Return a service's features if all lie in the very rows of a dataset that they are asked for.
+
+        Then there is nothing to join: what `historical` returns is in the row.
+
+        Args:
+            service: A registered feature service.
+            dataset: What the rows are of; each is asked about at its own event time.
+            given: The columns of the dataset that the rows bring.
+            published: All columns of the dataset.
+        """
+        found = own_row(self._feast, service, dataset, given)
+        return found if found and {*found.columns.values()} <= {*published} else None
+
+    @staticmethod
+    def own_features(rows: pa.RecordBatch, own: OwnRow, features: Sequence[FeatureField]) -> pd.DataFrame:
+        """Return rows that bring their features as `historical` does."""
+        frame: pd.DataFrame = own.typed(rows).to_pandas()
+        return frame.assign(**{each.name: plain(frame[each.name], each.dtype) for each in features})
 
     def materialize(self, view: str, window: Window, *, replace: bool = False) -> Window:
         """Bring a window's newest values into the online store; return what was read.
@@ -255,28 +248,3 @@ class FeatureStore:
 
     def _alone(self, name: str) -> AbstractContextManager[None]:
         return alone(self._locations.home / "locks" / f"feast-{name}.lock")
-
-
-def _check_columns(rows: pd.DataFrame, asked: ServiceDescription) -> None:
-    missing = [column for column in (MOMENT, *asked.needed_columns) if column not in rows.columns]
-    if missing:
-        raise FeatureStoreError(
-            f"The feature service {asked.name!r} needs {', '.join(map(repr, missing))}, which the rows do "
-            f"not have.{did_you_mean(missing[0], rows.columns)} They have: {', '.join(rows.columns)}. "
-            "Add the columns to the model's `entities.columns`."
-        )
-    if clash := ", ".join(sorted(set(rows.columns) & set(asked.feature_names))):
-        raise FeatureStoreError(
-            f"{clash} are columns of the rows and features of {asked.name!r} at once. "
-            "Give the feature another name, or take the column out of `entities.columns`."
-        )
-
-
-def _plain(values: "pd.Series[Any]", dtype: str) -> "pd.Series[Any]":
-    if dtype == "string":
-        texts = values.astype(object)
-        texts[values.isna()] = None
-        return texts
-    if dtype == "timestamp":
-        return pd.to_datetime(values, utc=True).astype("datetime64[us, UTC]")
-    return pd.to_numeric(values).astype("float64")

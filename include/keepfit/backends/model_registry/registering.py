@@ -56,6 +56,9 @@ class Files:
 def register(place: Place, model: str, files: Files, details: VersionDetails) -> str:
     """Make a version, or return the one that the run has made already."""
     run = details.tags[RUN]
+    # Parts of MLflow look where the process is told that it is, else they make a database in this folder.
+    mlflow.set_tracking_uri(place.uri)
+    mlflow.set_registry_uri(place.uri)
     with alone(place.lock(f"register__{model}")), told(f"{model} cannot be registered"):
         if made := versions(place, model, f" AND tags.`{RUN}` = '{run}'"):
             return str(made[0].version)
@@ -155,8 +158,6 @@ def _metrics(details: VersionDetails, run: str, model_id: str, data: MetaDataset
 
 def create_version(place: Place, model: str, details: VersionDetails, run_id: str, model_id: str) -> str:
     """Give the logged model a number."""
-    # A registry in a database looks the logged model up where the process is told that MLflow is.
-    mlflow.set_tracking_uri(place.uri)
     client = place.client()
     try:
         client.create_registered_model(model)

@@ -30,6 +30,10 @@ def cast(name: str, taken: TakenSpec, found: str) -> str:
     value = source_value(name, taken)
     if (sound := _sound(name, taken, found)) is None:
         return value if found == _TYPES[taken.type] else f"{value}::VARCHAR"
+    if (found, _TYPES[taken.type]) == ("TIMESTAMP", ZONED):
+        # The zone is UTC, but the engine's own cast asks the calendar of each value: eight times as slow.
+        utc = f"make_timestamptz(epoch_us({value}))"
+        return f"CASE WHEN isfinite({value}) THEN {utc} ELSE {value}::{ZONED} END"
     message = literal(f"{STOP}{complaint(name, taken)} ")
     stop = f"error({message} || {shown(value)})"
     return f"CASE WHEN {value} IS NULL THEN NULL WHEN {sound} THEN {_tried(name, taken)} ELSE {stop} END"

@@ -1,5 +1,6 @@
 """Feast's Redis store with a guard: what is newer stays, and corrections and new features arrive."""
 
+import re
 from collections.abc import Callable, Iterator
 from itertools import groupby, islice
 from operator import itemgetter
@@ -9,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from feast import FeatureView, RepoConfig
-from feast.infra.online_stores.helpers import _mmh3
+from feast.infra.online_stores.helpers import _mmh3, _redis_key_prefix
 from feast.infra.online_stores.redis import (
     RedisClient,
     RedisOnlineStore,
@@ -28,6 +29,8 @@ from keepfit.backends.feature_store.online.rows import NEVER, Message, OnlineRow
 ENTITIES_A_CALL = 250
 """A script holds up all other clients while it runs; this many entities take about a millisecond."""
 CALLS_A_TRIP = 20
+KEYS_A_LOOK = 2_000
+"""The server looks at all keys of the database, so many at a time, and answers with those that fit."""
 WORTH_A_SCRIPT = 5
 """From so many commands on a script's one answer is cheaper than the answers of all commands."""
 
@@ -98,19 +101,20 @@ class GuardedRedisOnlineStore(GuardedOnlineStore, RedisOnlineStore):  # type: ig
     def loosen(self, config: RepoConfig, view: FeatureView) -> None:
         """Mark a view's rows."""
         name = _versioned_fv_name(view, config)
-        self._on_all(config, LOOSEN, [f"_ts:{name}", f"_loose:{name}"])
+        self._on_all(config, view, LOOSEN, [f"_ts:{name}", f"_loose:{name}"])
 
     def sweep(self, config: RepoConfig, view: FeatureView) -> None:
         """Delete a view's fields where the mark is left."""
         name = _versioned_fv_name(view, config)
         values = (_mmh3(f"{name}:{feature.name}") for feature in view.features)
-        self._on_all(config, SWEEP, [f"_loose:{name}", f"_ts:{name}", f"_created:{name}", *values])
+        self._on_all(config, view, SWEEP, [f"_loose:{name}", f"_ts:{name}", f"_created:{name}", *values])
 
-    def _on_all(self, config: RepoConfig, text: str, arguments: list[Any]) -> None:
-        """Run a script on all entities that have a field, its first argument."""
+    def _on_all(self, config: RepoConfig, view: FeatureView, text: str, arguments: list[Any]) -> None:
+        """Run a script on all of a view's entities that have a field, its first argument."""
         client = self._get_client(config.online_store)
         script, project = client.register_script(text), config.project.encode()
-        found = client.scan_iter(match=b"*" + project, count=ENTITIES_A_CALL, _type="HASH")
+        pattern = _literally(_redis_key_prefix(view.join_keys)) + b"*" + _literally(project)
+        found = client.scan_iter(match=pattern, count=KEYS_A_LOOK, _type="HASH")
         while keys := list(islice(found, ENTITIES_A_CALL)):
             with client.pipeline(transaction=False) as pipe:
                 for key in keys:
@@ -118,6 +122,11 @@ class GuardedRedisOnlineStore(GuardedOnlineStore, RedisOnlineStore):  # type: ig
                 there = [key for key, is_there in zip(keys, pipe.execute(), strict=True) if is_there]
             if mine := [key for key in there if _is_of(project, key)]:
                 script(mine, arguments)
+
+
+def _literally(text: bytes) -> bytes:
+    """Write a pattern that only this text fits."""
+    return re.sub(rb"([*?\[\]\\^-])", rb"\\\1", text)
 
 
 def _is_of(project: bytes, key: bytes) -> bool:
