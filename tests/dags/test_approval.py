@@ -135,6 +135,23 @@ def test_an_approval_is_recorded_once_with_who_and_why(asking: Path) -> None:
     assert ApprovalRun(taken).refusal() is None
 
 
+def test_a_task_that_is_tried_again_asks_no_second_time_until_it_is_cleared(
+    asking: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("airflow.providers.standard.operators.hitl.upsert_hitl_detail", lambda **_: None)
+    task = approve(registered(asking))
+
+    def context(cleared: int) -> Any:
+        return {"task_instance": SimpleNamespace(id="1"), "dag_run": SimpleNamespace(clear_number=cleared)}
+
+    with pytest.raises(TaskAwaitingInput):
+        task.execute(context(0))
+    task.execute_complete(context(0), event("ann", "Approve"))
+    assert task.execute(context(0)) == task.work
+    with pytest.raises(TaskAwaitingInput):
+        task.execute(context(1))
+
+
 def test_a_rejection_says_who_refused_and_why(asking: Path) -> None:
     taken = registered(asking)
     assert ApprovalRun(taken).refusal() == (

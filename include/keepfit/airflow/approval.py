@@ -39,7 +39,8 @@ class Approve(HITLOperator):
     def execute(self, context: Context) -> Any:
         """Ask, unless nobody has to be asked."""
         question = self._run().question()
-        if question is None:
+        # Airflow may try a task again that was answered within a second: it takes the old try for lost.
+        if question is None or self._run().is_answered(_go(context)):
             self.log.info("Nobody has to be asked.")
             return self.work
         rules = question.rules
@@ -58,6 +59,7 @@ class Approve(HITLOperator):
             who=user.get("name") or user.get("id"),
             why=_words(said["params_input"].get("why")),
             at=said["responded_at"],
+            go=_go(context),
         )
         word = "Approved" if answer["approved"] else "Rejected"
         self.log.info("%s by %s. %s", word, answer["who"], answer["why"])
@@ -74,6 +76,11 @@ def approve(work: Any) -> Any:
     """Put the question between a registered version and its deployment."""
     why = Param(None, type=["null", "string"], description="Why; kept with the version.")
     return Approve(task_id="approve", work=work, params={"why": why}).output
+
+
+def _go(context: Context) -> int:
+    """Return how often the run was cleared."""
+    return context["dag_run"].clear_number or 0 if "dag_run" in context else 0
 
 
 def _words(given: Any) -> str | None:

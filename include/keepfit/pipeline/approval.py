@@ -55,7 +55,9 @@ class ApprovalRun:
             rules=self._spec.approval,
         )
 
-    def answer(self, *, approved: bool, who: str | None, why: str | None, at: datetime) -> dict[str, Any]:
+    def answer(
+        self, *, approved: bool, who: str | None, why: str | None, at: datetime, go: int = 0
+    ) -> dict[str, Any]:
         """Record an answer; recording it again changes nothing.
 
         Args:
@@ -63,6 +65,7 @@ class ApprovalRun:
             who: Who said it; None if nobody did in time.
             why: The reason given.
             at: When.
+            go: How often the run had been cleared: one answer counts until it is cleared again.
         """
         said = Approval(
             model=self._spec.name,
@@ -74,12 +77,23 @@ class ApprovalRun:
             answered_at=at.astimezone(UTC),
         )
         Ledger(self._snapshot.locations.ledger_url).record_approval(said)
-        told = {"approved": approved, "who": said.who, "why": said.why, "at": said.answered_at.isoformat()}
+        told = {
+            "approved": approved,
+            "who": said.who,
+            "why": said.why,
+            "at": said.answered_at.isoformat(),
+            "go": go,
+        }
         return self._folder.write(ANSWER, told)
 
     def given(self) -> dict[str, Any] | None:
         """Return the answer, if there is one."""
         return self._folder.read(ANSWER) if self._folder.has(ANSWER) else None
+
+    def is_answered(self, go: int) -> bool:
+        """Tell whether somebody has answered since the run was cleared last."""
+        said = self.given()
+        return said is not None and said["go"] == go
 
     def refusal(self) -> str | None:
         """Say why the version does not go live: nobody has approved, or somebody refused; None if it may."""
