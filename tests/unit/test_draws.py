@@ -1,6 +1,7 @@
 """Days drawn again: all draws of a metric at once are what one draw after the other gives."""
 
 import sys
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
@@ -80,6 +81,23 @@ def test_a_metric_of_ones_own_is_computed_from_the_rows_of_each_draw(monkeypatch
     times = days(8)
     label, score = np.random.default_rng(1).normal(size=(2, len(times)))
     draws = draw(times, GateSpec(resamples=100), 1)
+    np.testing.assert_array_equal(draws.of(name, label, score), one_by_one(draws, name, label, score))
+
+
+@dataclass
+class Cost:
+    """A metric that is an object, and cannot be a key of a mapping."""
+
+    price: float
+
+    def __call__(self, label: Array, score: Array) -> float:
+        return self.price * float(np.abs(label - score).max())
+
+
+def test_a_metric_may_be_an_object(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = with_metric(monkeypatch, Cost(2.0))
+    draws = draw(days(8), GateSpec(resamples=100), 1)
+    label, score = np.random.default_rng(1).normal(size=(2, 80))
     np.testing.assert_array_equal(draws.of(name, label, score), one_by_one(draws, name, label, score))
 
 

@@ -6,7 +6,7 @@ which there are fewer where there are many rows; one that is a mean of rows says
 function that returns each row's own.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from functools import partial
 
 import numpy as np
@@ -42,7 +42,7 @@ def resample(name: str, y_true: Array, score: Array, day: Days, draws: Array) ->
     if len(y_true) == 0:
         return np.full(len(draws), np.nan)
     with np.errstate(invalid="ignore", divide="ignore"):
-        if known := _KNOWN.get(metric):
+        if isinstance(metric, Hashable) and (known := _KNOWN.get(metric)):
             return known(y_true, score, day, draws)
         if rows := getattr(metric, "row_values", None):
             return _mean(rows, y_true, score, day, draws)
