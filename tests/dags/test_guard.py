@@ -10,6 +10,8 @@ import pytest
 from airflow.sdk.exceptions import ParamValidationError
 
 from keepfit.airflow import project_dags
+from keepfit.ledger import migrate
+from keepfit.spec import load_project
 
 if TYPE_CHECKING:
     from tests.dags.conftest import Run, RunDag
@@ -77,6 +79,7 @@ def test_the_data_interval_is_the_window_of_a_scheduled_ingest(shop: Path, run_d
 
 
 def test_a_training_has_no_window_and_keeps_its_settings(shop: Path, run_dag: "RunDag") -> None:
+    migrate(load_project(shop).locations.ledger_url)
     run = run_dag(
         shop, "returns__train", {"as_of": "2024-02-01T00:00:00Z", "reason": "spring"}, only="snapshot"
     )

@@ -27,7 +27,7 @@ from keepfit.spec import load_project
 
 pytestmark = pytest.mark.e2e
 
-NAMES = ["api-server", "scheduler", "dag-processor", "triggerer", "mlflow"]
+NAMES = ["serving", "api-server", "scheduler", "dag-processor", "triggerer", "mlflow"]
 
 Keepfit = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -55,6 +55,7 @@ def test_up_starts_everything_and_says_where(project: Path, up: Status, keepfit:
     assert shown.returncode == 0
     assert f"Airflow  {up.airflow_url}" in shown.stdout
     assert f"MLflow   {up.mlflow_url}" in shown.stdout
+    assert f"Serving  {up.serving_url}/docs" in shown.stdout
     assert f"Log in as admin; the password is in {up.password_file}" in shown.stdout
 
 
@@ -68,7 +69,7 @@ def test_everything_listens_on_loopback_only(up: Status) -> None:
         if each.status == "LISTEN"
     ]
     assert up.ports
-    assert {port for _, port in listening} == {up.ports.airflow, up.ports.mlflow}
+    assert {port for _, port in listening} == {up.ports.airflow, up.ports.mlflow, up.ports.serving}
     assert {address for address, _ in listening} == {HOST}
 
 

@@ -192,6 +192,17 @@ def test_a_corrected_window_replaces_the_old_one(root: Path) -> None:
     assert [row["size"] for row in published(root, "trips")] == [10, 70, 30]
 
 
+def test_a_publication_of_far_fewer_rows_than_before_is_told_with_both_numbers(root: Path) -> None:
+    ingest(root, "trips", BOTH)
+    write(root, "data/trips.csv", TRIPS.splitlines()[0] + "\n")
+    told = ingest(root, "trips", FIRST, "lost")["publish"]["warnings"]
+    assert told == [
+        "The window has no rows; it is published as empty.",
+        "0 rows take the place of 2 that were published. "
+        "If the source has lost the others, restore it and run this again.",
+    ]
+
+
 def test_a_key_that_comes_again_in_another_window_is_told_with_its_count(root: Path) -> None:
     ingest(root, "trips", FIRST)
     moved = TRIPS + "a,2013-01-02 04:00:00,4\nb,2013-01-02 05:00:00,5\n"

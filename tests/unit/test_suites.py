@@ -236,7 +236,7 @@ def test_a_critical_failure_stops_the_window_in_words(rows: Path) -> None:
     with pytest.raises(ValidationFailedError) as stopped:
         refuse_failed(report, "trips", Path("/runs/r/validation.html"))
     assert str(stopped.value) == (
-        "Dataset trips: 1 of 1 expectations of trips failed critically on 100 rows, so nothing of this "
+        "Dataset trips: 1 of 1 expectations of trips failed critically, so nothing of this "
         "window is published.\n- size: expect_column_values_to_not_be_null: 25 of 100 rows (25.0%)\n"
         "The whole report: /runs/r/validation.html"
     )

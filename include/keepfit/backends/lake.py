@@ -68,6 +68,14 @@ class Lake:
         """Return a table's rows, to be scanned."""
         return self._open(table, version).to_pyarrow_dataset()
 
+    def count(self, table: str, within: tuple[str, Window] | None = None) -> int:
+        """Count a table's rows, or those whose time, in a column, is within a window."""
+        if within is None:
+            return int(self.dataset(table).count_rows())
+        column, window = within
+        time = ds.field(column)
+        return int(self.dataset(table).count_rows(filter=(time >= window.start) & (time < window.end)))
+
     def columns(self, table: str, version: int | None = None) -> dict[str, str]:
         """Return a table's columns with their logical types."""
         return _columns(self._open(table, version))

@@ -90,7 +90,7 @@ def _proposed(
     yield from _keys(connection, [name for name in dataset.key if name in columns.kinds])
     for seen in _seen(connection, columns):
         yield from _of_missing(seen)
-        yield from _of_values(connection, seen)
+        yield from _of_values(connection, seen, is_key=seen.name in dataset.key)
 
 
 def _counts(connection: Connection) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -134,12 +134,13 @@ def _of_missing(seen: _Seen) -> Iterator[tuple[str, dict[str, Any]]]:
         yield "column_values_to_not_be_null", {"column": seen.name, **mostly}
 
 
-def _of_values(connection: Connection, seen: _Seen) -> Iterator[tuple[str, dict[str, Any]]]:
+def _of_values(connection: Connection, seen: _Seen, *, is_key: bool) -> Iterator[tuple[str, dict[str, Any]]]:
     if seen.different == 0:
         return
     if seen.kind == "text":
         yield from _of_categories(connection, seen)
-    if seen.kind in {"int", "float"}:
+    # What numbers the rows goes on counting.
+    if seen.kind in {"int", "float"} and not is_key:
         yield from _of_range(connection, seen)
     if seen.kind in {"int", "float", "text"} and seen.different >= 2:  # noqa: PLR2004 - one value does not vary
         least = int(seen.different * _KEPT_VARIETY) if seen.different >= _LEAST_VARIETY else 1

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from keepfit.ledger import FeatureCheck, FeatureLedger, Ledger
 from keepfit.ledger.features import What
 from keepfit.pipeline.refresh import refresh_command
+from keepfit.pipeline.storage import tells_of_storage
 from keepfit.spec import DatasetSpec, Locations, Project
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class FeatureChecks:
         self._datasets = datasets
         self._run_id = run_id
 
+    @tells_of_storage
     def freshness(self, views: Iterable[str], at: datetime) -> list[FeatureCheck]:
         """Check and record how old views are at a moment."""
         from keepfit.steps.check_features import check_freshness
@@ -48,6 +50,7 @@ class FeatureChecks:
             self._record("freshness", check_freshness(view, at, self._promise(view)), at) for view in found
         ]
 
+    @tells_of_storage
     def parity(self, views: Iterable[str], at: datetime, sample: int) -> list[FeatureCheck]:
         """Check and record whether the online store agrees with what is published."""
         from keepfit.steps.check_features import check_parity

@@ -8,6 +8,8 @@ from keepfit.pipeline.snapshot import Snapshot
 from keepfit.spec import Window
 
 PUBLISHED = "published.parquet"
+_KEPT = 0.5
+"""A publication with a smaller share than this of the rows before is told."""
 
 
 class Publishing:
@@ -27,7 +29,7 @@ class Publishing:
         from keepfit.backends.lake import Lake
         from keepfit.steps.publish import publish
 
-        wakes = self._wakes()
+        wakes, before = self._wakes(), self._rows_before()
         # First, so that no row is ever neither published nor on record as set aside.
         aside.publish(self._window, anew=self._anew)
         published = publish(
@@ -40,6 +42,11 @@ class Publishing:
             anew=self._anew,
         )
         warnings = [] if published.rows else ["The window has no rows; it is published as empty."]
+        if published.rows < _KEPT * before:
+            warnings.append(
+                f"{published.rows:,} rows take the place of {before:,} that were published. "
+                "If the source has lost the others, restore it and run this again."
+            )
         if doubled := self._doubled_keys(published.version):
             warnings.append(doubled)
         return {
@@ -50,6 +57,15 @@ class Publishing:
             "wakes": wakes,
             "warnings": warnings,
         }
+
+    def _rows_before(self) -> int:
+        """Count the published rows that this run replaces."""
+        from keepfit.backends.lake import Lake
+
+        lake, dataset = Lake(self._snapshot.locations.lake), self._dataset
+        if dataset.snapshot or not lake.exists(dataset.name):
+            return 0
+        return lake.count(dataset.name, None if self._anew else (dataset.event_time, self._window))
 
     def _doubled_keys(self, version: int) -> str | None:
         """Look for the window's keys in the other windows; a full refresh leaves no other."""

@@ -39,7 +39,7 @@ def refuse_failed(report: "ValidationReport", dataset: str, page: Path) -> None:
     more = len(critical) - _NAMED
     raise ValidationFailedError(
         f"Dataset {dataset}: {len(critical)} of {report.checked} expectations of {report.suite} failed "
-        f"critically on {report.rows:,} rows, so nothing of this window is published.\n"
+        "critically, so nothing of this window is published.\n"
         f"{_listed(critical[:_NAMED])}{f'{chr(10)}- and {more} more' if more > 0 else ''}\n"
         f"The whole report: {page}"
     )
