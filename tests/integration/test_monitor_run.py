@@ -17,6 +17,7 @@ from keepfit.backends.lake import Lake
 from keepfit.backends.model_registry import ModelRegistry
 from keepfit.backends.prediction_log import Entry, PredictionLog
 from keepfit.backends.version import VersionDetails
+from keepfit.cli.access import local_access
 from keepfit.cli.telling import tell
 from keepfit.errors import ConfError, NotReadyError, SchemaError, SpecError
 from keepfit.ledger import Ledger, Publication, Training, migrate
@@ -152,7 +153,8 @@ class Shop:
     def run(self, number: int, run_id: str = "") -> MonitorRun:
         name = run_id or f"week{number}"
         return MonitorRun(
-            take_snapshot(self.project, "churn__monitor", name, model="churn", window=week(number))
+            take_snapshot(self.project, "churn__monitor", name, model="churn", window=week(number)),
+            local_access(self.at),
         )
 
     def monitor(self, number: int, run_id: str = "") -> dict[str, Any]:
@@ -660,6 +662,6 @@ def test_the_logs_are_put_together_and_give_the_same_figures(shop: Shop) -> None
             log.append(Entry(*asked))
         log.close()
     before = shop.run(0, "before").join_labels()
-    assert compact_logs(shop.project) == {"churn": ["2013-01-03", "2013-01-04"]}
-    assert compact_logs(shop.project) == {}
+    assert compact_logs(shop.project, local_access(shop.at)) == {"churn": ["2013-01-03", "2013-01-04"]}
+    assert compact_logs(shop.project, local_access(shop.at)) == {}
     assert shop.run(0, "after").join_labels() == before
