@@ -71,9 +71,9 @@ def test_a_server_logs_to_s3_and_sweep_and_monitor_find_it_there(away: Shop, s3:
         until(lambda: server.served()["problem"], "the problem", 20)
         assert server.served()["problem"].startswith(
             "The prediction log is not written: The prediction log at s3://shop/live/online__returns_soon "
-            "cannot be reached: The specified bucket does not exist. Check that the bucket of `serving.log_to` "
-            "in feature_repo/keepfit.yaml exists, and that the credentials may list, read, write and delete "
-            "there: those of `serving.log_connection`"
+            "cannot be reached: The specified bucket does not exist. Check that the bucket of "
+            "`serving.log_to` in feature_repo/keepfit.yaml exists, and that the credentials may list, read, "
+            "write and delete there: those of `serving.log_connection`"
         )
         assert server.predict().status_code == 200
         assert server.counted("keepfit_log_lag_seconds") > 0
