@@ -12,11 +12,11 @@ from moto.server import ThreadedMotoServer
 from tests.integration.serving.conftest import FILES, MODEL, ROW, Shop, until
 
 from keepfit.backends.lake import Lake
-from keepfit.cli.access import local_access
 from keepfit.errors import SourceError
 from keepfit.pipeline.log_upkeep import compact_logs
 from keepfit.pipeline.monitoring import MonitorRun
 from keepfit.pipeline.snapshot import take_snapshot
+from keepfit.plugins import Access
 from keepfit.spec import Window
 
 KEYS = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing", "region_name": "us-east-1"}
@@ -47,6 +47,12 @@ def away(shop: Shop, s3: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]
     shop.write("keepfit.yaml", before)
 
 
+def known_as_logs(s3: Any) -> Access:
+    """Know the connection without Airflow, which takes seconds to import; the server asks Airflow."""
+    keys = {"key": "testing", "secret": "testing", "endpoint_url": s3.meta.endpoint_url}
+    return Access(str, lambda name: keys if name == "logs" else {})
+
+
 def files(s3: Any) -> list[str]:
     return [each["Key"] for each in s3.list_objects_v2(Bucket="shop").get("Contents", ())]
 
@@ -65,6 +71,7 @@ def publish_orders(shop: Shop) -> None:
 def test_a_server_logs_to_s3_and_sweep_and_monitor_find_it_there(
     away: Shop, s3: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    access = known_as_logs(s3)
     away.champion("1")
     away.challenger(None)
     with away.serving() as server:
@@ -82,7 +89,7 @@ def test_a_server_logs_to_s3_and_sweep_and_monitor_find_it_there(
         assert server.predict().status_code == 200
         assert server.counted("keepfit_log_lag_seconds") > 0
         with pytest.raises(SourceError, match=r"at s3://shop/live/online__\S+ cannot be reached: The spec"):
-            compact_logs(away.project, local_access(away.project.locations))
+            compact_logs(away.project, access)
         s3.create_bucket(Bucket="shop")
         until(lambda: files(s3), "the log", 60)
         until(lambda: server.served()["problem"] is None, "its end", 60)
@@ -91,7 +98,6 @@ def test_a_server_logs_to_s3_and_sweep_and_monitor_find_it_there(
         until(lambda: len(files(s3)) > known, "another file", 60)
         assert server.counted("keepfit_log_lost_rows") == 0
 
-    access = local_access(away.project.locations)
     [day] = {each.split("/")[2].removeprefix("date=") for each in files(s3)}
     assert compact_logs(away.project, access) == {MODEL: [day]}
     assert len(files(s3)) == 1
