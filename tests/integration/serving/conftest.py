@@ -30,6 +30,8 @@ from keepfit.steps.register import Lineage, reference_sample, register
 MODEL = "returns_soon"
 FEATURES = {"visits": "float64", "spend": "float64", "tier": "string", "share": "float64"}
 ROW: dict[str, Any] = {"visits": 3, "spend": 120.5, "tier": "gold", "share": 0.4}
+OF = "2024-01-02T00:00:00Z"
+"""A moment at which the values of all customers are good."""
 FILES = {
     "keepfit.yaml": """
 project: shop
@@ -90,7 +92,9 @@ order = RequestSource(name="order", schema=[Field(name="amount", dtype=Float64)]
 
 @on_demand_feature_view(sources=[habits, order], schema=[Field(name="share", dtype=Float64)])
 def basket(inputs: pd.DataFrame) -> pd.DataFrame:
-    return pd.DataFrame({"share": inputs["amount"] / inputs["spend"]})
+    if (inputs["amount"] < 0).any():
+        raise ValueError("no order costs less than nothing")
+    return pd.DataFrame({"share": inputs["amount"] / inputs["spend"].clip(lower=1.0)})
 
 
 shopper = FeatureService(name="shopper", features=[habits, basket])

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pandas as pd
 import pytest
-from tests.integration.serving.conftest import MODEL, ROW, Answering, Shop, until
+from tests.integration.serving.conftest import MODEL, OF, ROW, Answering, Shop, until
 
 from keepfit.backends.model_registry import CHAMPION
 
@@ -112,7 +112,12 @@ def test_a_shadow_scores_every_row_and_answers_none(
 ) -> None:
     shop.challenger("3", share=0.0)
     until(lambda: server.served()["challenger"] == {"version": "3", "share": 0.0})
-    keys = {"key": {"order_id": 17}, "entities": {"customer": "ann"}, "features": {"amount": 25.0}}
+    keys = {
+        "key": {"order_id": 17},
+        "entities": {"customer": "ann"},
+        "features": {"amount": 25.0},
+        "event_time": OF,
+    }
     answers = [server.predict({"features": ROW}).json() for _ in range(20)] + [server.predict(keys).json()]
     assert {(each["role"], each["version"]) for each in answers} == {("champion", "1")}
     until(lambda: len(log_of(shop, as_begun)) == 42, "the log")
