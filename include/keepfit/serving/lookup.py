@@ -103,7 +103,7 @@ class OnlineLookUp:
             raise RefusedError(422, str(error), fields if len(open_) == 1 else ["entities"]) from None
         except RefusedError:
             raise
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             # An on-demand view is anybody's code. What it was given is of the declared types.
             _log.exception("%s: features cannot be made", self._spec.name)
             raise RefusedError(

@@ -168,6 +168,21 @@ def test_a_tampered_version_leaves_the_old_one_answering_and_is_told(
 
 
 @pytest.mark.usefixtures("as_begun")
+def test_a_version_that_scores_otherwise_than_when_it_was_trained_is_not_served(
+    shop: Shop, server: Answering
+) -> None:
+    other = shop.register(5, off=0.125)
+    shop.point(CHAMPION, other)
+    until(lambda: server.served()["problem"], "the problem")
+    assert server.served()["problem"] == (
+        f"Version {other} does not load as champion: Version {other} of {MODEL} scores its own reference "
+        "rows otherwise than when it was trained, by up to 0.125. Its library may have changed: install "
+        "the versions of its requirements."
+    )
+    assert server.predict().json()["version"] == "1"
+
+
+@pytest.mark.usefixtures("as_begun")
 def test_a_challenger_that_does_not_load_changes_nothing(
     shop: Shop, server: Answering, tampered: str
 ) -> None:
