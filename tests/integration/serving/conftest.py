@@ -94,7 +94,7 @@ order = RequestSource(name="order", schema=[Field(name="amount", dtype=Float64)]
 def basket(inputs: pd.DataFrame) -> pd.DataFrame:
     if (inputs["amount"] < 0).any():
         raise ValueError("no order costs less than nothing")
-    return pd.DataFrame({"share": inputs["amount"] / inputs["spend"].clip(lower=1.0)})
+    return pd.DataFrame({"share": inputs["amount"] / inputs["spend"].abs()})
 
 
 shopper = FeatureService(name="shopper", features=[habits, basket])

@@ -23,7 +23,8 @@ def asked(at: datetime | None, customer: str = "ann") -> dict[str, Any]:
 def trained_on(shop: Shop, moments: list[datetime]) -> list[dict[str, Any]]:
     """Return Ann's features as a training or a batch prediction would be given them."""
     rows = pd.DataFrame({"event_timestamp": moments, "customer": "ann", "amount": 25.0})
-    return FeatureStore(shop.project).historical(rows, "shopper")[list(FEATURES)].to_dict("records")
+    found = FeatureStore(shop.project).historical(rows, "shopper")[list(FEATURES)]
+    return [{str(name): value for name, value in row.items()} for row in found.to_dict("records")]
 
 
 def test_values_are_good_online_exactly_as_long_as_in_training(shop: Shop, server: Answering) -> None:
