@@ -79,7 +79,7 @@ class ServingSpec(Closed):
     log_connection: str | None = None
     """The Airflow connection, of type `aws`, for a log on S3; the machine's credentials when not given."""
     log_seconds: Seconds = 1.0
-    """Answers of this long, at most, are lost when a worker is killed."""
+    """How long an answer waits to be logged. It is lost when its worker is killed before it is written."""
     log_rows: Annotated[int, Field(ge=1, le=1_000_000)] = 5000
     """So many logged answers are written at once, however young they are."""
     shadow_rows: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
