@@ -269,6 +269,19 @@ def test_a_row_with_too_many_fields_is_told(tmp_path: Path) -> None:
         extracted(tmp_path, dataset())
 
 
+@pytest.mark.parametrize("plain_rows", [2, 3000])
+@pytest.mark.parametrize(
+    ("field", "read"),
+    [('"abc"', "abc"), ('"a,b"', "a,b"), ('"a""b"', 'a"b'), ('"a\nb"', "a\nb"), ("'q'", "'q'")],
+)
+def test_a_field_is_quoted_by_double_quotes_alone_however_late_the_first_comes(
+    tmp_path: Path, plain_rows: int, field: str, read: str
+) -> None:
+    plain = "".join(f"k{each},2013-01-01,1\n" for each in range(plain_rows))
+    csv(tmp_path, f"key,at,size\n{plain}{field},2013-01-02,1\n")
+    assert extracted(tmp_path, dataset())[-1]["key"] == read
+
+
 def test_the_window_goes_down_into_the_scan(tmp_path: Path) -> None:
     moments = pa.array(at("2012-12-31", "2013-01-01", "2013-02-01"), pa.timestamp("us", "UTC"))
     file = parquet(tmp_path, {"key": ["a", "b", "c"], "at": moments, "size": [1, 2, 3]})
