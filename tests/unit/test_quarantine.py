@@ -422,3 +422,12 @@ def test_a_release_has_the_windows_computed_from_the_older_rows_computed_again(r
     assert done.returncode == 0, done.stderr
     assert f"totals: ingest {FIRST.key}" in done.stdout
     assert set(sizes(root, "totals", "total")) == {"a", "b", "bad"}
+
+
+def test_a_ruling_on_nothing_is_refused(root: Path) -> None:
+    write(root, "data/trips.csv", HEAD + "a,2013-01-01 01:00:00,1,1.5\n")
+    ingest(root)
+    with pytest.raises(
+        ConfError, match=r"^No row of trips is in quarantine in .*, so there is nothing to rule on"
+    ):
+        rule(root, "release", "nothing")

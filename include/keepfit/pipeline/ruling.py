@@ -65,6 +65,7 @@ class QuarantineRun:
         ):
             meant = rows.of(keys)
             self._refuse_unknown(meant.unknown())
+            self._refuse_nothing(meant.count())
             if ruling == "released":
                 self._refuse_doubles(meant.doubled(_NAMED))
             again = meant.were_released or (ruling == "released" and meant.count() > 0)
@@ -86,6 +87,15 @@ class QuarantineRun:
                 f"No row of {dataset} with the key {_listed(keys)} is in quarantine in "
                 f"{self._snapshot.the_window.key}. `keepfit quarantine {dataset}` lists those that are. "
                 "By REST, a key with a comma is written in double quotes."
+            )
+
+    def _refuse_nothing(self, rows: int) -> None:
+        taken = self._snapshot
+        if not rows:
+            raise ConfError(
+                f"No row of {taken.the_dataset.name} is in quarantine in {taken.the_window.key}, so there is "
+                "nothing to rule on. A window with more bad rows than `quarantine.max_share` is stopped, and "
+                "holds none: raise the share, or correct the source, and ingest it again."
             )
 
     def _refuse_doubles(self, keys: list[str]) -> None:
