@@ -430,4 +430,4 @@ def test_a_ruling_on_nothing_is_refused(root: Path) -> None:
     with pytest.raises(
         ConfError, match=r"^No row of trips is in quarantine in .*, so there is nothing to rule on"
     ):
-        rule(root, "release", "nothing")
+        rule(root, "nothing", "release")
