@@ -15,6 +15,7 @@ from keepfit.backends.input_kind import InputKind
         ("a number", 5, 5.0),
         ("a number", True, 1.0),
         ("true or false", False, False),
+        ("a time in ISO 8601", "2024-01-02T03:04:05Z", "2024-01-02T03:04:05Z"),
         *((kind, None, None) for kind in InputKind),
     ],
 )
@@ -35,6 +36,8 @@ def test_a_value_is_taken_as_it_is_declared(kind: str, given: object, taken: obj
         ("a number", "much", "'much'"),
         ("a number", 10**400, "100000000000000000...0000000000000000000"),
         ("true or false", 1, "1"),
+        ("a time in ISO 8601", "tomorrow", "'tomorrow'"),
+        ("a time in ISO 8601", 1704164645, "1704164645"),
     ],
 )
 def test_a_value_of_another_kind_is_refused_with_what_it_must_be(

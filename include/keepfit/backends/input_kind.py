@@ -2,6 +2,7 @@
 
 import reprlib
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from enum import StrEnum
 
 
@@ -13,6 +14,7 @@ class InputKind(StrEnum):
     WHOLE_32 = "a whole number of 32 bits"
     NUMBER = "a number"
     FLAG = "true or false"
+    MOMENT = "a time in ISO 8601"
 
     def read(self, value: object) -> object:
         """Return a value as the kind has it; a null is of every kind.
@@ -28,6 +30,13 @@ class InputKind(StrEnum):
 
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
+
+
+def _moment(value: object) -> str | None:
+    try:
+        return value if isinstance(value, str) and datetime.fromisoformat(value) else None
+    except ValueError:
+        return None
 
 
 def _flag(value: object) -> bool | None:
@@ -60,4 +69,5 @@ _READ: Mapping[InputKind, Callable[[object], object]] = {
     InputKind.WHOLE_32: _whole(32),
     InputKind.NUMBER: _number,
     InputKind.FLAG: _flag,
+    InputKind.MOMENT: _moment,
 }

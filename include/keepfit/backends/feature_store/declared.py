@@ -39,6 +39,7 @@ _KINDS = {
     Int32: InputKind.WHOLE_32,
     Int64: InputKind.WHOLE,
     String: InputKind.TEXT,
+    UnixTimestamp: InputKind.MOMENT,
 }
 
 
