@@ -5,9 +5,12 @@ import os
 import signal
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from keepfit.backends.held_rows import HeldRow
@@ -324,6 +327,65 @@ def test_the_empty_key_names_the_row_without_one_and_no_other(root: Path, keys: 
     ingest(root, "again")
     assert rule(root, "one", "drop", keys)["rows"] == 1
     assert states(root) == {"": "dropped", "bad": "pending"}
+
+
+def take(root: Path, columns: str, query: str, **rows: list[Any]) -> None:
+    """Let the dataset take rows of a Parquet file, in place of the text files."""
+    spec = FILES["datasets/trips.yaml"].replace("*.csv", "*.parquet").replace("weight: float64", columns)
+    if "sub" in rows:
+        spec = spec.replace("key: [key]", "key: [key, sub]")
+    suite = "".join(FILES["expectations/trips.yaml"].splitlines(keepends=True)[:4])
+    write(root, "feature_repo/datasets/trips.yaml", spec)
+    write(root, "feature_repo/expectations/trips.yaml", suite)
+    write(root, "feature_repo/transforms/trips.sql", query)
+    seen = [datetime(2013, 1, 1, 1, tzinfo=UTC)] * len(rows["key"])
+    pq.write_table(pa.table({"seen": seen, **rows}), root / "data/trips.parquet")
+
+
+def take_compound(root: Path, *keys: tuple[str, str]) -> None:
+    first, second = [["a", "b", "c", *each] for each in zip(*keys, strict=True)]
+    sizes = [1, 1, 1, *range(-len(keys), 0)]
+    take(root, "sub: string", "SELECT key, sub, seen, size FROM source", key=first, sub=second, size=sizes)
+
+
+def test_compound_keys_of_the_same_letters_are_ruled_on_one_by_one(root: Path) -> None:
+    take_compound(root, ("x|y", "z"), ("x", "y|z"), ("x\\", "y"))
+    ingest(root)
+    assert states(root) == dict.fromkeys([r"x\|y|z", r"x|y\|z", r"x\\|y"], "pending")
+    assert rule(root, "one", "release", r"x\|y|z")["rows"] == 1
+    assert states(root) == {r"x\|y|z": "released", r"x|y\|z": "pending", r"x\\|y": "pending"}
+    assert set(sizes(root)) == {"a", "b", "c", "x|y"}
+
+
+def test_a_ruling_under_a_compound_key_that_was_not_escaped_stands(root: Path) -> None:
+    take_compound(root, ("x|y", "z"), ("v", "w"))
+    ingest(root)
+    digests = {each.key: each.digest for each in held_in(root)}
+    old = Ruling("trips", "x|y|z", digests[r"x\|y|z"], FIRST.key, "released", "me", "old")
+    Ledger(load_project(root).locations.ledger_url).rule([old])
+    ingest(root, "again")
+    assert states(root) == {"x|y|z": "released", "v|w": "pending"}
+    assert set(sizes(root)) == {"a", "b", "c", "x|y"}
+    assert rule(root, "no", "drop", "x|y|z")["rows"] == 1
+    assert states(root) == {"x|y|z": "dropped", "v|w": "pending"}
+
+
+def test_a_row_whose_missing_value_becomes_an_empty_text_is_another_row(root: Path) -> None:
+    def put(note: str | None) -> None:
+        notes, query = pa.array(["x", "x", note], pa.string()), "SELECT key, seen, size, note FROM source"
+        take(root, "note: string", query, key=["a", "b", "bad"], size=[1, 1, -5], note=notes)
+
+    put(None)
+    ingest(root)
+    (row,) = held_in(root)
+    assert row.digest == "6edc64bdc2665fd13760b853c95c64c2", "as rulings on record have it"
+    rule(root, "one", "release", "bad")
+    put("")
+    ingest(root, "empty")
+    assert states(root) == {"bad": "pending"}
+    put(None)
+    ingest(root, "missing")
+    assert states(root) == {"bad": "released"}
 
 
 def test_more_rows_than_are_read_at_a_time_are_ruled_on_whole(root: Path) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from keepfit.backends.engine import Connection, count, engine, identifier, literal, moment
+from keepfit.backends.row_identity import plain_key, row_digest, row_key
 from keepfit.backends.rulings import RULINGS, Ruled, load_rulings
 from keepfit.backends.suite_file import Entry, parse_suite
 from keepfit.backends.suite_scan.check import Check
@@ -119,17 +120,16 @@ def _mark(connection: Connection, path: Path, failing: Iterable[Check], dataset:
     why = f"SELECT {NUMBER}, concat_ws({_BETWEEN}, {cases}) AS why FROM {ROWS}"
     names = Columns.of(path).kinds
     key = [name for name in dataset.key if name in names]
+    # A row that was ruled on under the key it had before keys were escaped keeps that key, and its ruling.
     connection.execute(
-        f"CREATE TEMP TABLE {_FAILING} AS SELECT m.*, r.ruling FROM ("
-        f"SELECT w.{NUMBER}, string_split(w.why, {_BETWEEN}) AS reasons, {_text(key, '|')} AS row_key, "
-        f"md5({_text(names, chr(31))}) AS digest FROM ({why}) w JOIN {numbered(path)} p USING ({NUMBER}) "
-        f"WHERE w.why <> '') m LEFT JOIN {RULINGS} r ON r.k = m.row_key AND r.d = m.digest"
+        f"CREATE TEMP TABLE {_FAILING} AS SELECT m.* EXCLUDE (row_key, plain_key), "
+        f"coalesce(r.k, o.k, m.row_key) AS row_key, coalesce(r.ruling, o.ruling) AS ruling FROM ("
+        f"SELECT w.{NUMBER}, string_split(w.why, {_BETWEEN}) AS reasons, {row_key('p', key)} AS row_key, "
+        f"{plain_key('p', key)} AS plain_key, {row_digest('p', names)} AS digest "
+        f"FROM ({why}) w JOIN {numbered(path)} p USING ({NUMBER}) WHERE w.why <> '') m "
+        f"LEFT JOIN {RULINGS} r ON r.k = m.row_key AND r.d = m.digest "
+        f"LEFT JOIN {RULINGS} o ON o.k = m.plain_key AND o.d = m.digest"
     )
-
-
-def _text(names: Iterable[str], between: str) -> str:
-    parts = [f"coalesce(p.{identifier(name)}::VARCHAR, '')" for name in names]
-    return f" || {literal(between)} || ".join(parts) or "''"
 
 
 def _reason(entry: Entry) -> str:

@@ -113,8 +113,9 @@ class QuarantineRun:
 
 
 def keys_of(given: str | Iterable[str] | None) -> frozenset[str]:
-    """Read keys: a list, or a text with commas between them. `|` joins the parts of a compound key.
+    r"""Read keys: a list, or a text with commas between them. `|` joins the parts of a compound key.
 
+    Within a part, `|` and `\` follow a `\`, as they are listed.
     In a text, a key with a comma or with spaces at its ends is written in double quotes, and a double quote
     within it twice; the empty key is two double quotes. Nothing and a blank text name no key.
 
