@@ -438,8 +438,9 @@ def test_a_write_that_fails_half_way_leaves_all_as_it_was_and_the_next_apply_fin
     assert online(running, "bob") == {name: served[name] for name in ("visits", "spend", "tier")}
 
 
-def test_a_removal_that_is_cut_short_is_finished_by_the_next_apply(
-    running: "Shop", monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("retried", [True, False])
+def test_a_removal_that_is_cut_short_is_finished_by_its_retry_and_by_the_next_apply(
+    running: "Shop", monkeypatch: pytest.MonkeyPatch, retried: bool
 ) -> None:
     running.edit("features.py", *_another_view())
     applied(running, "more")
@@ -463,7 +464,10 @@ def test_a_removal_that_is_cut_short_is_finished_by_the_next_apply(
     assert "feature view tiers" not in running.store().registered()
     assert online(running, "bob")["spend"] == 2.5
     assert "shop_tiers" in tables_online(running)
-    applied(running, "next", allow_deletions=True)
+    if retried:
+        ApplyRun(run.snapshot).decide()
+    else:
+        applied(running, "next", allow_deletions=True)
     assert tables_online(running) == {"shop_habits"}
     assert changes(running) == []
 

@@ -119,11 +119,14 @@ class ApplyRun:
         return asked
 
     def _remove(self) -> None:
-        """Take out what is gone from the files, last of all: nothing reads it any more."""
-        held = self._store.registered()
-        removed = [each for each in self.planned.removed if each.kind in _FEAST and each.label in held]
+        """Take out what is gone from the files, last of all: nothing reads it any more.
+
+        What a try that was cut short took out of the registry may still be online.
+        """
+        removed = [each for each in self.planned.removed if each.kind in _FEAST]
         if removed:
-            self._store.remove([Content(each.kind, each.name, {}) for each in removed])
+            held = self._store.registered()
+            self._store.remove([Content(each.kind, each.name, {}) for each in removed if each.label in held])
 
     def _edit(self) -> Edit:
         return Edit(

@@ -25,7 +25,16 @@ _STORED: Mapping[str, tuple[Any, Any]] = {
 
 
 def remove(feast: Feast, things: Sequence[Any]) -> None:
-    """Take objects out of the registry, all at once, and then their values off the online store."""
+    """Take objects out of the registry, all at once, and then their values off the online store.
+
+    A removal that was cut short is finished too.
+    """
+    if things:
+        _take_out(feast, things)
+    take_off(feast)
+
+
+def _take_out(feast: Feast, things: Sequence[Any]) -> None:
     registry, project = feast.registry, feast.project
     with all_at_once(feast):
         for thing in things:
@@ -40,7 +49,6 @@ def remove(feast: Feast, things: Sequence[Any]) -> None:
         tags = registry.get_project(project, allow_cache=False).tags
         note = json.dumps([*_noted(tags), *_notes(things)])
         registry.apply_project(Project(name=project, tags={**tags, _REMOVING: note}), commit=True)
-    take_off(feast)
 
 
 def take_off(feast: Feast) -> None:

@@ -125,6 +125,8 @@ class FeatureStore:
     def remove(self, contents: Sequence[Content]) -> None:
         """Take what is registered out of the registry, and its values off the online store.
 
+        A removal that was cut short is finished too, also when there is nothing more to take out.
+
         Raises:
             NotReadyError: The registry or the online store does not answer.
         """
