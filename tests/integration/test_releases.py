@@ -290,6 +290,36 @@ def test_a_run_killed_before_the_challenger_was_relieved_does_it_when_tried_agai
     assert len(place.moves()) == 2
 
 
+class Killed(BaseException):
+    """No error that anything would catch: as if the process were gone."""
+
+
+def test_a_run_killed_before_the_relief_was_recorded_does_it_when_tried_again(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.move("1")
+    place.move("2", "challenger", share=0.1)
+    wish, record = place.wish("2"), Ledger.record_deployment
+
+    def until_relieved(ledger: Ledger, deployment: Deployment) -> Deployment:
+        if deployment.alias == "challenger":
+            raise Killed
+        return record(ledger, deployment)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Ledger, "record_deployment", until_relieved)
+        with pytest.raises(Killed):
+            place.do(wish)
+    assert place.state()[:2] == ("2", None)
+    assert [each.to_version for each in place.moves("challenger")] == ["2"]
+    for _ in range(2):
+        assert place.do(wish) is None
+    found = [(each.from_version, each.to_version) for each in place.moves("challenger")]
+    assert found == [(None, "2"), ("2", None)]
+    assert verify(place.registry, place.ledger, "returns") == "2"
+    assert place.move("3", "challenger", share=0.1)
+
+
 def test_going_back_undoes_and_does_not_come_back_to_what_was_given_up(place: Place) -> None:
     with pytest.raises(DeploymentError, match="No version was champion of returns before none"):
         version_before(place.ledger, "returns")

@@ -151,8 +151,10 @@ def _record(ledger: Ledger, move: Move) -> Deployment:
 
 
 def _relieve(registry: ModelRegistry, ledger: Ledger, move: Move) -> None:
-    """Take the challenger's role from a version that has become champion."""
-    if move.to_version is None or registry.alias(move.model, CHALLENGER) != move.to_version:
+    """Take the challenger's role from a version that has become champion; a try may have died midway."""
+    challenger, recorded = registry.alias(move.model, CHALLENGER), ledger.live(move.model, alias=CHALLENGER)
+    taken = challenger is None and recorded is not None and recorded.to_version == move.to_version
+    if move.to_version is None or not (taken or challenger == move.to_version):
         return
     relief = replace(
         move,
@@ -162,5 +164,6 @@ def _relieve(registry: ModelRegistry, ledger: Ledger, move: Move) -> None:
         share=None,
         why=f"it became champion: {move.why}",
     )
-    _set(registry, relief)
+    if not taken:
+        _set(registry, relief)
     _record(ledger, relief)
