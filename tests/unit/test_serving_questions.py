@@ -44,7 +44,8 @@ def test_an_unknown_field_of_any_length_is_shown_shortened() -> None:
     assert len(error.detail) < 300
 
 
-def test_a_sticky_key_beside_rows_is_refused_as_the_rows_have_their_own() -> None:
-    error = refused(b'{"sticky":"anna","rows":[{}]}')
+@pytest.mark.parametrize("sticky", [b'"anna"', b"0"])
+def test_a_sticky_key_beside_rows_is_refused_as_the_rows_have_their_own(sticky: bytes) -> None:
+    error = refused(b'{"sticky":' + sticky + b',"rows":[{}]}')
     assert (error.status, error.fields) == (422, ("sticky",))
     assert error.detail == "The body has `rows` and sticky beside it. Put them into the rows."

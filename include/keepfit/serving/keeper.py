@@ -157,14 +157,21 @@ class Keeper:
             return "Nothing was served here before."
         try:
             champion = self._made(last.champion, self._copies.read(last.champion))
-            challenger = (
-                self._made(last.challenger, self._copies.read(last.challenger)) if last.challenger else None
-            )
         except Exception as error:  # noqa: BLE001 - without a copy there is nobody to answer, and that is told
             return f"The last champion's copy does not load: {_line_of(error)}"
+        challenger, problem = self._recalled_challenger(last)
         since = datetime.fromisoformat(last.since) if last.since else None
-        self._put(Line(champion, since, challenger, last.share))
-        return f"Serving what was live last: version {last.champion}."
+        self._put(Line(champion, since, challenger, last.share if challenger else 0.0))
+        return f"Serving what was live last: version {last.champion}.{problem}"
+
+    def _recalled_challenger(self, last: LastLive) -> tuple[ServedVersion | None, str]:
+        """Return the last challenger, or none and why: the champion answers without him."""
+        if last.challenger is None:
+            return None, ""
+        try:
+            return self._made(last.challenger, self._copies.read(last.challenger)), ""
+        except Exception as error:  # noqa: BLE001 - a challenger does no harm
+            return None, f" The last challenger's copy does not load: {_line_of(error)}"
 
 
 def _line_of(error: Exception) -> str:

@@ -65,7 +65,7 @@ def read_question(body: bytes, most: int) -> Question:
 
 def _check_rows(question: Question, most: int) -> None:
     rows = question.rows or []
-    if beside := [name for name in _FIELDS[:-1] if getattr(question, name)]:
+    if beside := [name for name in _FIELDS[:-1] if getattr(question, name) not in (None, {})]:
         raise RefusedError(
             422, f"The body has `rows` and {', '.join(beside)} beside it. Put them into the rows.", beside
         )
