@@ -17,6 +17,7 @@ from keepfit.backends.lake import Lake
 from keepfit.backends.model_registry import ModelRegistry
 from keepfit.backends.prediction_log import Entry, PredictionLog
 from keepfit.backends.version import VersionDetails
+from keepfit.cli.access import local_access
 from keepfit.cli.telling import tell
 from keepfit.errors import ConfError, NotReadyError, SchemaError, SpecError
 from keepfit.ledger import Ledger, Publication, Training, migrate
@@ -152,7 +153,8 @@ class Shop:
     def run(self, number: int, run_id: str = "") -> MonitorRun:
         name = run_id or f"week{number}"
         return MonitorRun(
-            take_snapshot(self.project, "churn__monitor", name, model="churn", window=week(number))
+            take_snapshot(self.project, "churn__monitor", name, model="churn", window=week(number)),
+            local_access(self.at),
         )
 
     def monitor(self, number: int, run_id: str = "") -> dict[str, Any]:
@@ -651,15 +653,22 @@ def test_what_was_asked_online_is_measured_with_the_batches_and_shadows_beside(s
     assert next(tell("join_labels", joined, run.snapshot)) == joined["told"][0]
 
 
-def test_the_logs_are_put_together_and_give_the_same_figures(shop: Shop) -> None:
+@pytest.mark.parametrize("place", [".keepfit/lake", "own/logs"])
+def test_the_logs_are_put_together_and_give_the_same_figures(shop: Shop, place: str) -> None:
+    if place == "own/logs":
+        shop.write("feature_repo/keepfit.yaml", f"{KEEPFIT}serving: {{log_to: {place}}}\n")
     frame = shop.live_week(0)
     for part in (frame.head(150), frame.tail(200)):
-        log = PredictionLog(str(shop.at.lake), "churn", features={"visits": "float64"}, keys={"id": "int64"})
+        log = PredictionLog(
+            str(shop.root / place), "churn", features={"visits": "float64"}, keys={"id": "int64"}
+        )
         for row_id, event_time in zip(part["id"], part["event_time"], strict=True):
             asked = (f"r{row_id}", event_time, "1", "champion", {"id": row_id}, (1.0,), 0.5)
             log.append(Entry(*asked))
         log.close()
-    before = shop.run(0, "before").join_labels()
-    assert compact_logs(shop.project) == {"churn": ["2013-01-03", "2013-01-04"]}
-    assert compact_logs(shop.project) == {}
+    run = shop.run(0, "before")
+    before = run.join_labels()
+    assert run.measure()["versions"]["1"]["log_loss"] == pytest.approx(np.log(2))
+    assert compact_logs(shop.project, local_access(shop.at)) == {"churn": ["2013-01-03", "2013-01-04"]}
+    assert compact_logs(shop.project, local_access(shop.at)) == {}
     assert shop.run(0, "after").join_labels() == before

@@ -4,6 +4,7 @@ import socket
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from keepfit.backends.engine import engine, reading
 from keepfit.backends.log_compaction import Compacted, compact, each_once, logged_days
 from keepfit.backends.log_place import log_place
 from keepfit.backends.prediction_log import Entry, PredictionLog
+from keepfit.errors import SourceError
 from keepfit.spec.project import EngineSpec
 
 NOON = datetime(2024, 5, 6, 12, tzinfo=UTC)
@@ -42,7 +44,7 @@ def log_at(place: str, endpoint: str, **settings: Any) -> PredictionLog:
         "churn",
         features={"visits": "int64"},
         keys={"id": "int64"},
-        storage=storage(endpoint),
+        storage=partial(storage, endpoint),
         **settings,
     )
 
@@ -87,10 +89,53 @@ def test_a_missing_bucket_is_told_and_asking_goes_on(endpoint: str) -> None:
     until = time.monotonic() + 60
     while log.problem is None and time.monotonic() < until:
         time.sleep(0.01)
-    assert "bucket does not exist" in str(log.problem)
+    assert str(log.problem).startswith(
+        "The prediction log at s3://nowhere/online__churn cannot be reached: "
+        "The specified bucket does not exist"
+    )
     assert log.pending == 1
     log.close()
     assert log.lost == 1
+
+
+def test_without_credentials_it_says_so_and_goes_on_once_there_are_some(
+    endpoint: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    known = {"endpoint_url": endpoint}
+    log = PredictionLog(
+        "s3://lake/late",
+        "churn",
+        features={"visits": "int64"},
+        keys={"id": "int64"},
+        seconds=0.01,
+        storage=lambda: known,
+    )
+    log.append(entry(1))
+    until = time.monotonic() + 60
+    while log.problem is None and time.monotonic() < until:
+        time.sleep(0.01)
+    assert "cannot be reached: Unable to locate credentials. Check that" in str(log.problem)
+    known.update(storage(endpoint))
+    log.close()
+    assert (log.lost, log.problem) == (0, None)
+    assert numbers("s3://lake/late", endpoint, tmp_path) == [1]
+
+
+def test_a_connection_that_is_missing_is_told_before_anything_is_asked() -> None:
+    def storage() -> dict[str, Any]:
+        raise SourceError("Airflow has no connection 'logs'.")
+
+    log = PredictionLog("s3://lake", "churn", features={}, keys={}, seconds=600, storage=storage)
+    until = time.monotonic() + 60
+    while log.problem is None and time.monotonic() < until:
+        time.sleep(0.01)
+    assert log.problem == "Airflow has no connection 'logs'."
+    log.close()
 
 
 def test_asking_does_not_wait_for_a_place_that_never_answers() -> None:

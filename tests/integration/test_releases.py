@@ -241,6 +241,24 @@ def test_a_run_that_is_tried_again_moves_nothing_twice(place: Place) -> None:
     assert len(place.moves()) == 1
 
 
+def test_a_run_that_is_tried_again_does_not_undo_what_another_did_meanwhile(place: Place) -> None:
+    place.move("1")
+    wish = place.wish("2")
+    place.do(wish)
+    place.move("1", who="ben", why="it did harm")
+    words = (
+        r"This run moved the champion of returns to version 2 already at 20.* UTC; since then it was moved "
+        r"to version 1 by ben at 20.* UTC \(it did harm\)\. .*start a new run"
+    )
+    refused(place, wish, words)
+    share = place.wish("2", "challenger", share=0.1)
+    place.do(share)
+    place.move("2", "challenger", share=0.0)
+    refused(place, share, "This run moved the challenger of returns to version 2 already")
+    place.move("2")
+    assert place.do(place.wish("1"))
+
+
 def test_another_share_for_the_same_challenger_is_recorded(place: Place) -> None:
     place.move("1")
     for share in (0.0, 0.1, 0.5):

@@ -289,13 +289,41 @@ def test_a_key_with_a_comma_is_ruled_on(root: Path, keys: str | list[str]) -> No
         ('" a "', {" a "}),
         ('"say ""a"", b"', {'say "a", b'}),
         ('"a"b,c', {'"a"b', "c"}),
+        ('""', {""}),
+        ('a,"",', {"a", ""}),
         ("", set()),
+        ("  ", set()),
         (None, set()),
+        ([""], {""}),
         (["a, b", " c"], {"a, b", " c"}),
     ],
 )
 def test_keys_are_read_from_a_text_or_a_list(text: str | list[str] | None, keys: set[str]) -> None:
     assert keys_of(text) == keys
+
+
+@pytest.mark.parametrize("keys", [",", " , ,", []])
+def test_keys_that_name_none_are_refused_and_rule_on_nothing(root: Path, keys: str | list[str]) -> None:
+    ingest(root)
+    with pytest.raises(ConfError) as refused:
+        rule(root, "none", "release", keys)
+    said = 'which names no key. Leave it out, or write the empty key as "".'
+    assert str(refused.value) == f"keys is {keys!r}, {said}"
+    assert states(root) == {"bad": "pending"}
+
+
+@pytest.mark.parametrize("keys", ['""', [""]])
+def test_the_empty_key_names_the_row_without_one_and_no_other(root: Path, keys: str | list[str]) -> None:
+    write(root, "data/trips.csv", HEAD + GOOD + BAD)
+    ingest(root)
+    with pytest.raises(ConfError, match='No row of trips with the key "" is in quarantine'):
+        rule(root, "nobody", "release", keys)
+    other = BAD.replace("bad", "")
+    more = GOOD.replace("a,", "d,").replace("b,", "e,").replace("c,", "f,")
+    write(root, "data/trips.csv", HEAD + GOOD + more + BAD + other)
+    ingest(root, "again")
+    assert rule(root, "one", "drop", keys)["rows"] == 1
+    assert states(root) == {"": "dropped", "bad": "pending"}
 
 
 def test_more_rows_than_are_read_at_a_time_are_ruled_on_whole(root: Path) -> None:

@@ -10,6 +10,11 @@ from keepfit.errors import SpecError
 from keepfit.serving.start import refuse_open
 from keepfit.spec import ServingSpec, load_project
 
+NO_PLACE = (
+    "is no place for the log. Write a bucket with a folder in it, such as s3://bucket/folder, or a path "
+    "relative to the project's root; credentials belong into `log_connection` or the environment"
+)
+
 
 def keepfit(*arguments: str | Path) -> Result:
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
@@ -71,11 +76,17 @@ def test_the_settings_of_a_project_are_checked(shop: Path) -> None:
             ),
             ("{models: [a, a]}", "`models` names one twice. Name each once"),
             ("{workers: 0}", "must be at least 1"),
+            ("{log_to: gs://logs}", f"serving.log_to: {NO_PLACE}"),
+            ("{log_to: s3://Lake}", f"serving.log_to: {NO_PLACE}"),
+            ("{log_to: 's3://key:secret@lake/live'}", f"serving.log_to: {NO_PLACE}"),
+            ("{log_to: ''}", f"serving.log_to: {NO_PLACE}"),
+            ("{log_to: logs, log_connection: s3}", "`log_connection` is for a log on S3. Set `log_to: s3://"),
             ("{prot: 1}", "unknown field. Did you mean 'port'?"),
         ):
             path.write_text(f"{sound}serving: {wrong}\n")
             with pytest.raises(SpecError) as refused:
                 load_project(shop)
             assert said in str(refused.value)
+            assert "secret" not in str(refused.value)
     finally:
         path.write_text(sound)

@@ -39,7 +39,7 @@ def from_path(path: str, **more: str) -> dict[str, str]:
     return {"type": "files", "path": path, **more}
 
 
-def one(value: str, kind: str, **changes: Any) -> DatasetSpec:
+def one(value: str, kind: str | dict[str, str | None], **changes: Any) -> DatasetSpec:
     """A snapshot of one value beside the key."""
     columns = {"key": "string", "at": "timestamp", value: kind}
     return dataset(columns=columns, snapshot=True, **changes)
@@ -143,6 +143,37 @@ def test_a_value_that_does_not_cast_is_shown(tmp_path: Path, kind: str, value: s
         f"(row 2 of {file}). Declare another type in datasets/trips.yaml (string takes any value; a time "
         "that is not written as 2024-01-31T10:00:00Z needs its `format`), or correct the source."
     )
+
+
+@pytest.mark.parametrize("form", [None, "%d/%m/%Y", "%d/%m/%y"])
+@pytest.mark.parametrize("kind", ["timestamp", "date"])
+@pytest.mark.parametrize("word", ["infinity", "-infinity", "Infinity ", "inf", "epoch", "\tEpoch"])
+def test_a_word_is_no_time(tmp_path: Path, form: str | None, kind: str, word: str) -> None:
+    file = csv(tmp_path, f"key,at,v\na,2013-01-01,\nb,2013-01-01,{word}\n")
+    with pytest.raises(SchemaError) as refused:
+        extracted(tmp_path, one("v", {"type": kind, "format": form}))
+    written = f", written {form!r}" if form else ""
+    said = f"column 'v' is declared {kind}{written}, but the source holds '{word}' (row 2 of {file})"
+    assert f"Dataset trips: {said}. " in str(refused.value)
+
+
+@pytest.mark.parametrize("time", ["06/01/13", "infinity", "01/01/0999"])
+def test_a_row_whose_time_is_misread_is_refused_and_does_not_vanish_from_its_window(
+    tmp_path: Path, time: str
+) -> None:
+    file = csv(tmp_path, f"key,at,size\na,05/01/2013,1\nb,{time},2\n")
+    written = SPEC["columns"] | {"at": {"type": "timestamp", "format": "%d/%m/%Y"}}
+    with pytest.raises(SchemaError) as refused:
+        extracted(tmp_path, dataset(columns=written))
+    assert f"written '%d/%m/%Y', but the source holds '{time}' (row 2 of {file})" in str(refused.value)
+
+
+@pytest.mark.parametrize("zone", [None, "UTC"])
+def test_a_moment_beyond_all_time_is_refused(tmp_path: Path, zone: str | None) -> None:
+    moments = pa.array([0, 2**63 - 1], pa.timestamp("us", zone))
+    parquet(tmp_path, {"key": ["a", "b"], "at": at("2013-01-01", "2013-01-01"), "v": moments})
+    with pytest.raises(SchemaError, match="'v' is declared timestamp, but the source holds 'infinity'"):
+        extracted(tmp_path, one("v", "timestamp", source=from_path("data/*.parquet")))
 
 
 def test_a_window_column_that_is_no_time_is_an_error_and_not_an_empty_window(tmp_path: Path) -> None:
@@ -267,6 +298,19 @@ def test_a_row_with_too_many_fields_is_told(tmp_path: Path) -> None:
         SourceError, match=r"its source cannot be read: Invalid Input Error: CSV Error on Line: 5002"
     ):
         extracted(tmp_path, dataset())
+
+
+@pytest.mark.parametrize("plain_rows", [2, 3000])
+@pytest.mark.parametrize(
+    ("field", "read"),
+    [('"abc"', "abc"), ('"a,b"', "a,b"), ('"a""b"', 'a"b'), ('"a\nb"', "a\nb"), ("'q'", "'q'")],
+)
+def test_a_field_is_quoted_by_double_quotes_alone_however_late_the_first_comes(
+    tmp_path: Path, plain_rows: int, field: str, read: str
+) -> None:
+    plain = "".join(f"k{each},2013-01-01,1\n" for each in range(plain_rows))
+    csv(tmp_path, f"key,at,size\n{plain}{field},2013-01-02,1\n")
+    assert extracted(tmp_path, dataset())[-1]["key"] == read
 
 
 def test_the_window_goes_down_into_the_scan(tmp_path: Path) -> None:

@@ -98,11 +98,12 @@ def check_aliases(root: str) -> None:
 @task(multiple_outputs=False)
 def compact_logs(root: str) -> dict[str, list[str]]:
     """Put together the small files of the prediction logs; return the days of each model that had some."""
+    from keepfit.airflow.access import airflow_access
     from keepfit.pipeline.log_upkeep import compact_logs
     from keepfit.spec import load_project
 
     Trigger.of(get_current_context())
-    return compact_logs(load_project(Path(root)))
+    return compact_logs(load_project(Path(root)), airflow_access())
 
 
 def _apply_run(run: Handoff) -> "ApplyRun":

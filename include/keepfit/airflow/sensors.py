@@ -66,9 +66,10 @@ class LabelSensor(InputSensor):
 
     def missing(self, taken: "Snapshot") -> tuple[str, ...]:
         """Ask the monitoring."""
+        from keepfit.airflow.access import airflow_access
         from keepfit.pipeline.monitoring import MonitorRun
 
-        return MonitorRun(taken).wait_for()
+        return MonitorRun(taken, airflow_access()).wait_for()
 
 
 class PublicationSensor(BaseSensorOperator):
@@ -151,6 +152,7 @@ class DriftSensor(PublicationSensor):
         return f"{dag_id}.{self.task_id}.{self.model}{mapped}"
 
     def _detect_drift(self, window: Window, context: Context) -> dict[str, Any]:
+        from keepfit.airflow.access import airflow_access
         from keepfit.pipeline.monitoring import MonitorRun
         from keepfit.pipeline.snapshot import take_snapshot
         from keepfit.spec import load_project
@@ -163,4 +165,4 @@ class DriftSensor(PublicationSensor):
             model=self.model,
             window=window,
         )
-        return MonitorRun(taken).detect_drift()
+        return MonitorRun(taken, airflow_access()).detect_drift()

@@ -290,9 +290,10 @@ def _prediction(run: Handoff) -> "PredictionRun":
 
 
 def _monitor(run: Handoff) -> "MonitorRun":
+    from keepfit.airflow.access import airflow_access
     from keepfit.pipeline.monitoring import MonitorRun
 
-    return MonitorRun(_snapshot(run))
+    return MonitorRun(_snapshot(run), airflow_access())
 
 
 def _hand_on(run: Handoff, result: Mapping[str, Any]) -> Handoff:

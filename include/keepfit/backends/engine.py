@@ -67,9 +67,10 @@ def scan(files: Sequence[Path | str], format_: Literal["parquet", "csv"] = "parq
     listed = ", ".join(literal(str(file)) for file in files)
     if format_ == "parquet":
         return f"read_parquet([{listed}], union_by_name = true)"
+    # Left to the engine, the quoting is guessed from the first lines, and a quote further down is data.
     return (
         f"read_csv([{listed}], union_by_name = true, header = true, all_varchar = true, "
-        "nullstr = ['', 'NA'], sample_size = 2048)"
+        "quote = '\"', escape = '\"', nullstr = ['', 'NA'], sample_size = 2048)"
     )
 
 

@@ -13,6 +13,7 @@ from uuid import uuid4
 
 from keepfit.backends.lock import alone
 from keepfit.backends.sources.s3 import is_s3, s3_system
+from keepfit.errors import SourceError
 
 _DAY, _FILE, _STAGED = "date=", ".parquet", ".part"
 _ABANDONED = timedelta(hours=1)
@@ -120,20 +121,24 @@ class _OnS3:
         self.system = system
 
     def days(self) -> tuple[date, ...]:
-        return _dates(each.rsplit("/", 1)[-1] for each in self.system.glob(f"{self._folder}/{_DAY}*"))
+        with _telling(self._folder):
+            return _dates(each.rsplit("/", 1)[-1] for each in self.system.glob(f"{self._folder}/{_DAY}*"))
 
     def files(self, day: date) -> tuple[str, ...]:
-        return tuple(sorted(f"s3://{each}" for each in self.system.glob(f"{self._of(day)}/*{_FILE}")))
+        with _telling(self._folder):
+            return tuple(sorted(f"s3://{each}" for each in self.system.glob(f"{self._of(day)}/*{_FILE}")))
 
     def put(self, day: date, name: str, content: bytes) -> None:
-        self.system.pipe_file(f"{self._of(day)}/{name}{_FILE}", content)
+        with _telling(self._folder):
+            self.system.pipe_file(f"{self._of(day)}/{name}{_FILE}", content)
 
     def adopt(self, day: date, name: str, file: Path) -> None:
-        self.system.put_file(str(file), f"{self._of(day)}/{name}{_FILE}")
+        with _telling(self._folder):
+            self.system.put_file(str(file), f"{self._of(day)}/{name}{_FILE}")
 
     def remove(self, files: tuple[str, ...]) -> None:
         for each in files:
-            with suppress(FileNotFoundError):
+            with _telling(self._folder), suppress(FileNotFoundError):
                 self.system.rm_file(each)
 
     def sweep(self, day: date) -> None:
@@ -145,6 +150,20 @@ class _OnS3:
 
     def _of(self, day: date) -> str:
         return f"{self._folder}/{_DAY}{day}"
+
+
+@contextmanager
+def _telling(folder: str) -> Iterator[None]:
+    """Say where S3 failed and what to look at, whatever network, credentials and botocore come up with."""
+    try:
+        yield
+    except Exception as error:
+        raise SourceError(
+            f"The prediction log at {folder} cannot be reached: {error}. Check that the bucket of "
+            "`serving.log_to` in feature_repo/keepfit.yaml exists, and that the credentials may list, read, "
+            "write and delete there: those of `serving.log_connection`, else AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY or what else the machine has."
+        ) from error
 
 
 def _dates(names: Iterator[str]) -> tuple[date, ...]:

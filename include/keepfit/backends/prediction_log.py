@@ -8,7 +8,7 @@ number of them write side by side.
 import logging
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from itertools import groupby, islice
 from typing import Any
@@ -17,8 +17,9 @@ from uuid import uuid4
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from keepfit.backends.log_place import log_place
+from keepfit.backends.log_place import LogPlace, log_place
 from keepfit.backends.log_rows import Entry, LogTable
+from keepfit.errors import KeepfitError
 
 __all__ = ["Entry", "PredictionLog"]
 _LONGEST_WAIT = 30.0
@@ -39,9 +40,9 @@ class PredictionLog:
         seconds: float = 2.0,
         rows: int = 10_000,
         most: int = 100_000,
-        storage: Mapping[str, Any] | None = None,
+        storage: Callable[[], Mapping[str, Any]] = dict,
     ) -> None:
-        """Start the thread; nothing is touched before the first rows come.
+        """Start the thread; nothing is written before the first rows come.
 
         Args:
             place: A folder, or an `s3://` prefix.
@@ -51,14 +52,15 @@ class PredictionLog:
             seconds: How long a row waits before it is written.
             rows: How many rows are written without waiting for that.
             most: How many rows are kept while nothing can be written; then the oldest are lost.
-            storage: Options for an `s3://` place, as a source's connection gives them.
+            storage: Gives the options for an `s3://` place, as a source's connection does. The thread asks
+                for them at its start, and again after each failure: credentials run out.
 
         Raises:
             FeatureStoreError: A feature or key has a name that the log needs itself.
-            SourceError: The place is on S3 and the `aws` extra is missing.
         """
         self._table = LogTable(keys, features)
-        self._place = log_place(place, model, storage)
+        self._opened: LogPlace | None = None
+        self._open: Callable[[], LogPlace] = lambda: log_place(place, model, storage())
         self._seconds, self._rows, self._most = seconds, rows, max(most, rows)
         self._waiting: deque[Entry] = deque()
         self._writing: deque[Entry] = deque()
@@ -104,24 +106,31 @@ class PredictionLog:
         self._writer.join(timeout)
 
     def _run(self) -> None:
-        wait = self._seconds
+        wait = self._wait_after(self._seconds)
         while not self._closed:
             self._wake.wait(wait)
             self._wake.clear()
-            wait = self._seconds if self._flush() else min(2 * wait, max(_LONGEST_WAIT, self._seconds))
+            wait = self._wait_after(wait)
         if not self._flush():
             with self._lock:
                 self.lost += len(self._waiting)
                 self._waiting.clear()
             _log.error("%s rows of the prediction log are lost: %s", self.lost, self.problem)
 
+    def _wait_after(self, wait: float) -> float:
+        return self._seconds if self._flush() else min(2 * wait, max(_LONGEST_WAIT, self._seconds))
+
     def _flush(self) -> bool:
         with self._lock:
             self._waiting, self._writing = deque(), self._waiting
         try:
-            self._write(self._writing)
+            self._opened = self._opened or self._open()
+            self._write(self._opened, self._writing)
         except Exception as error:  # noqa: BLE001 - whatever a disk or a network comes up with
-            self._put_back(f"{type(error).__name__}: {error}")
+            self._opened = None
+            self._put_back(
+                str(error) if isinstance(error, KeepfitError) else f"{type(error).__name__}: {error}"
+            )
             return False
         if self.problem is not None and self._writing:
             _log.warning("The prediction log is written again; %s rows were lost.", self.lost)
@@ -143,13 +152,13 @@ class PredictionLog:
             self._waiting.popleft()
             self.lost += 1
 
-    def _write(self, entries: deque[Entry]) -> None:
+    def _write(self, place: LogPlace, entries: deque[Entry]) -> None:
         for day, of_day in groupby(sorted(entries, key=lambda each: each.at), key=lambda each: each.day):
             for some in _files(of_day):
                 sink = pa.BufferOutputStream()
                 pq.write_table(self._table.of(some), sink, compression="zstd")
                 # A new name at each try: a row that is in two files counts once for who reads them.
-                self._place.put(day, uuid4().hex, sink.getvalue().to_pybytes())
+                place.put(day, uuid4().hex, sink.getvalue().to_pybytes())
 
 
 def _files(entries: Iterator[Entry]) -> Iterator[list[Entry]]:

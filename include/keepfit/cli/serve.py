@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from keepfit.cli.project import Root, open_project, share_settings
+from keepfit.cli.worker import WORKER
 from keepfit.errors import EmbeddedError, SpecError
 from keepfit.spec import Project, ServingSpec
 from keepfit.spec.serving import TOKEN
@@ -40,7 +41,7 @@ def serve(
     with _stores_if_there(project):
         where = f"http://{settings.host}:{settings.port}"
         typer.echo(f"Serving {', '.join(names)} at {where} (its description: {where}/docs)")
-        start(project, names, settings)
+        start(project, names, settings, WORKER)
 
 
 def _names(project: Project, given: list[str] | None) -> list[str]:

@@ -72,7 +72,7 @@ def monitor(snapshot: Snapshot) -> Done:
     from keepfit.pipeline.monitoring import MonitorRun
     from keepfit.pipeline.watching import WatchRun
 
-    run = MonitorRun(snapshot)
+    run = MonitorRun(snapshot, local_access(snapshot.locations))
     if missing := run.wait_for():
         # A decision stands for ever, so none is made before what it needs has come.
         raise NotReadyError(

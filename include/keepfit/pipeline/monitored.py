@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from keepfit.ledger import Ledger
 from keepfit.pipeline.champion import LiveVersion
+from keepfit.pipeline.log_to import log_to
 from keepfit.pipeline.snapshot import Snapshot
+from keepfit.plugins import Access
 from keepfit.spec.model import ModelSpec
 from keepfit.spec.window import Window
 
@@ -57,8 +59,12 @@ def tables(snapshot: Snapshot, *names: str) -> Iterator["Connection"]:
         yield connection
 
 
-def made_predictions(snapshot: Snapshot, connection: "Connection") -> "MadePredictions":
+@contextmanager
+def made_predictions(
+    snapshot: Snapshot, connection: "Connection", access: Access
+) -> Iterator["MadePredictions"]:
     """Show the engine what was scored beside and what was asked online, next to the `predictions`."""
+    from keepfit.backends.engine import reading
     from keepfit.backends.lake import Lake
     from keepfit.backends.log_compaction import each_once
     from keepfit.backends.log_place import log_place
@@ -71,11 +77,13 @@ def made_predictions(snapshot: Snapshot, connection: "Connection") -> "MadePredi
         connection.register(SHADOW, lake.dataset(shadow_of(model)))
         batch.append(SHADOW)
     first = snapshot.the_window.start - model.label.delay - LATEST - _ASKED_BEFORE
-    log = log_place(str(lake.root), model.name)
+    to = log_to(snapshot.project.serving, snapshot.locations, access)
+    log = log_place(to.place, model.name, to.storage())
     files = [file for day in log.days() if day >= first.date() for file in log.files(day)]
-    if files:
-        connection.execute(f"CREATE TEMP VIEW {ONLINE} AS {each_once(files)}")
-    return MadePredictions(tuple(batch), ONLINE if files else None)
+    with reading(connection, log.system):
+        if files:
+            connection.execute(f"CREATE TEMP VIEW {ONLINE} AS {each_once(files)}")
+        yield MadePredictions(tuple(batch), ONLINE if files else None)
 
 
 def shadow_of(model: ModelSpec) -> str:

@@ -20,7 +20,7 @@ from keepfit.pipeline.monitored import (
     unseen_window,
 )
 from keepfit.pipeline.snapshot import Snapshot
-from keepfit.plugins import use_plugins
+from keepfit.plugins import Access, use_plugins
 from keepfit.spec.window import moved
 
 LABELLED, REPORT = "labelled.parquet", "drift_report.html"
@@ -29,10 +29,11 @@ LABELLED, REPORT = "labelled.parquet", "drift_report.html"
 class MonitorRun:
     """One window of one model. Each step finds out for itself what it needs of the champion."""
 
-    def __init__(self, snapshot: Snapshot) -> None:
-        """Take what the run works from."""
+    def __init__(self, snapshot: Snapshot, access: Access) -> None:
+        """Take what the run works from; a prediction log on S3 is reached by `access`."""
         self.snapshot = snapshot
         self.folder = snapshot.folder
+        self._access = access
         self.model = snapshot.the_model
         self.window = snapshot.the_window
         self.ledger = Ledger(snapshot.locations.ledger_url)
@@ -68,9 +69,9 @@ class MonitorRun:
         unseen = unseen_window(self.model, self.window, self.ledger)
         with (
             tables(self.snapshot, PREDICTIONS, LABELS) as connection,
+            made_predictions(self.snapshot, connection, self._access) as made,
             self.folder.staged(LABELLED) as out,
         ):
-            made = made_predictions(self.snapshot, connection)
             joined = join_labels(connection, made, labels, window=self.window, delay=delay, out=out)
             new_rows = count_labels(connection, labels, unseen) if unseen else 0
         said = {"told": [str(joined)], "warnings": list(joined.warnings())}

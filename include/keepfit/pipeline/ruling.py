@@ -83,7 +83,7 @@ class QuarantineRun:
         dataset = self._snapshot.the_dataset.name
         if keys:
             raise ConfError(
-                f"No row of {dataset} with the key {', '.join(keys)} is in quarantine in "
+                f"No row of {dataset} with the key {_listed(keys)} is in quarantine in "
                 f"{self._snapshot.the_window.key}. `keepfit quarantine {dataset}` lists those that are. "
                 "By REST, a key with a comma is written in double quotes."
             )
@@ -92,7 +92,7 @@ class QuarantineRun:
         """Refuse rows of one key, before anything is recorded: a published window has each key once."""
         if keys:
             raise ConfError(
-                f"{', '.join(keys)}: more than one row of {self._snapshot.the_dataset.name} in quarantine "
+                f"{_listed(keys)}: more than one row of {self._snapshot.the_dataset.name} in quarantine "
                 "has this key, and a key names one row. Nothing is released. Name the keys of other rows, or "
                 "correct the source and ingest the window again."
             )
@@ -106,14 +106,25 @@ def keys_of(given: str | Iterable[str] | None) -> frozenset[str]:
     """Read keys: a list, or a text with commas between them. `|` joins the parts of a compound key.
 
     In a text, a key with a comma or with spaces at its ends is written in double quotes, and a double quote
-    within it twice.
+    within it twice; the empty key is two double quotes. Nothing and a blank text name no key.
+
+    Raises:
+        ConfError: There is more than that, but no key.
     """
-    if not isinstance(given, str):
-        return frozenset(given or ())
-    found = (_unquoted(each) for each in _KEY.finditer(given))
-    return frozenset(each for each in found if each)
+    if given is None or (isinstance(given, str) and not given.strip()):
+        return frozenset()
+    keys = _keys_in(given) if isinstance(given, str) else frozenset(given)
+    if not keys:
+        raise ConfError(f'keys is {given!r}, which names no key. Leave it out, or write the empty key as "".')
+    return keys
 
 
-def _unquoted(found: re.Match[str]) -> str:
-    quoted: str | None = found["quoted"]
-    return found["plain"].strip() if quoted is None else quoted.replace('""', '"')
+def _listed(keys: Iterable[str]) -> str:
+    return ", ".join(each or '""' for each in keys)
+
+
+def _keys_in(text: str) -> frozenset[str]:
+    found = list(_KEY.finditer(text))
+    quoted = (each["quoted"].replace('""', '"') for each in found if each["quoted"] is not None)
+    plain = (each["plain"].strip() for each in found if each["quoted"] is None)
+    return frozenset([*quoted, *(each for each in plain if each)])

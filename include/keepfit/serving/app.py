@@ -5,7 +5,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 from fastapi import FastAPI, Request, Response
 
+from keepfit.plugins import Access
 from keepfit.serving.answer import Answer, Answers, Prediction, Refusal
 from keepfit.serving.body import read_body
 from keepfit.serving.door import Door
@@ -23,7 +24,7 @@ from keepfit.serving.openapi import describe
 from keepfit.serving.question import read_question
 from keepfit.serving.refused import RefusedError
 from keepfit.serving.service import Service
-from keepfit.spec import Project, ServingSpec, load_project
+from keepfit.spec import Locations, Project, ServingSpec, load_project
 from keepfit.spec.serving import TOKEN
 
 _REQUEST_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
@@ -33,19 +34,19 @@ _encode = msgspec.json.Encoder().encode
 _log = logging.getLogger(__name__)
 
 
-def create() -> FastAPI:
-    """Make the app of a worker, as its environment says."""
+def create(access: Callable[[Locations], Access]) -> FastAPI:
+    """Make the app of a worker, as its environment says; `access` looks connections up."""
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("keepfit").setLevel(logging.INFO)
     project = load_project(Path(os.environ[ROOT]))
     settings = ServingSpec.model_validate_json(os.environ[SETTINGS])
     project = replace(project, spec=project.spec.model_copy(update={"serving": settings}))
-    return build(project, json.loads(os.environ[MODELS]), os.environ.get(TOKEN))
+    return build(project, json.loads(os.environ[MODELS]), os.environ.get(TOKEN), access(project.locations))
 
 
-def build(project: Project, names: list[str], token: str | None) -> FastAPI:
+def build(project: Project, names: list[str], token: str | None, access: Access) -> FastAPI:
     """Make the app that serves some of a project's models."""
-    service = Service(project, names)
+    service = Service(project, names, access)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 from keepfit.backends.prediction_log import PredictionLog
+from keepfit.pipeline.log_to import LogTo
 from keepfit.serving.meters import Meters
 from keepfit.spec import ServingSpec
 
@@ -12,10 +13,10 @@ class Logs:
     """Opens logs as versions need them; versions of the same features share one."""
 
     def __init__(
-        self, place: str, model: str, keys: Callable[[], Mapping[str, str]], settings: ServingSpec
+        self, to: LogTo, model: str, keys: Callable[[], Mapping[str, str]], settings: ServingSpec
     ) -> None:
         """Begin without any; `keys` gives the kinds of what names a row, once that is known."""
-        self._place, self._model, self._keys, self._settings = place, model, keys, settings
+        self._to, self._model, self._keys, self._settings = to, model, keys, settings
         self._open: dict[tuple[tuple[str, str], ...], PredictionLog] = {}
 
     def log_of(self, features: Mapping[str, str]) -> PredictionLog | None:
@@ -26,12 +27,13 @@ class Logs:
         if kinds not in self._open:
             keys = {name: kind for name, kind in self._keys().items() if name not in features}
             self._open[kinds] = PredictionLog(
-                self._place,
+                self._to.place,
                 self._model,
                 features=features,
                 keys=keys,
                 seconds=self._settings.log_seconds,
                 rows=self._settings.log_rows,
+                storage=self._to.storage,
             )
         return self._open[kinds]
 

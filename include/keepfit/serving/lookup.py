@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 _AGAIN = 30.0
 """Seconds until a store that could not be opened is tried again."""
-Asked = Mapping[str, Any]
+Asked = tuple[Mapping[str, Any], datetime]
+"""What the store is asked with, and the moment it is asked about."""
 Found = tuple[dict[str, Value], frozenset[str]]
 _log = logging.getLogger(__name__)
 
@@ -98,15 +99,16 @@ class OnlineLookUp:
         except NotReadyError as error:
             raise RefusedError(503, str(error)) from None
         except FeatureStoreError as error:
-            raise RefusedError(422, str(error), ["entities"]) from None
+            fields = [f"{places[open_[0]]}entities.{name}" for name in self.entities]
+            raise RefusedError(422, str(error), fields if len(open_) == 1 else ["entities"]) from None
         except RefusedError:
             raise
-        except Exception as error:  # noqa: BLE001
-            # An on-demand view is anybody's code, and meets what anybody sends.
-            _log.warning("%s: features cannot be made", self._spec.name, exc_info=True)
-            said = f"{type(error).__name__}: {error}"
-            fields = [f"features.{name}" for name in self.request]
-            raise RefusedError(422, f"The features of this row cannot be made: {said}", fields) from None
+        except Exception as error:
+            # An on-demand view is anybody's code. What it was given is of the declared types.
+            _log.exception("%s: features cannot be made", self._spec.name)
+            raise RefusedError(
+                500, "Features cannot be made of what is known; the server's log tells why."
+            ) from error
         for at, (given, unknown) in zip(open_, found, strict=True):
             self._refuse_unknown(rows[at], unknown, places[at])
             values[at] = given | values[at]
@@ -128,14 +130,18 @@ class OnlineLookUp:
                 f"{place}{'entities' if name in reader.join_keys else 'features'}.{name}" for name in missing
             ]
             raise RefusedError(422, f"To look up features, {', '.join(blocks)} must be given too.", blocks)
-        return {name: given[name] for name in reader.needed_columns}
+        taken = {name: _taken(reader, name, given[name], place) for name in reader.needed_columns}
+        return taken, row.event_time or datetime.now(UTC)
 
     def _read(self, asked: list[Asked]) -> list[Found]:
         reader = self._reader
         if reader is None:
             raise NotReadyError("The online store was closed.")
-        found = reader.read(asked)
+        found = reader.read([given for given, _ in asked], [moment for _, moment in asked])
         now = datetime.now(UTC)
+        for view, stale in found.stale.items():
+            if stale:
+                self._meters.stale(self._spec.name, view, len(stale))
         for view, moments in found.event_times.items():
             if known := [moment for moment in moments[-1:] if moment is not None]:
                 self._meters.read(self._spec.name, view, (now - known[0]).total_seconds())
@@ -158,6 +164,16 @@ class OnlineLookUp:
                     "features there, give them in `features`, or set serving.unknown_entities: missing.",
                     [f"{place}entities.{key}" for key in keys],
                 )
+
+
+def _taken(reader: "OnlineReader", name: str, value: Any, place: str) -> Any:
+    """Return a key or an input of an on-demand view as it is declared, or say that it is none."""
+    kind = reader.input_kinds.get(name)
+    try:
+        return value if kind is None else kind.read(value)
+    except TypeError as error:
+        field = f"{place}{'entities' if name in reader.join_keys else 'features'}.{name}"
+        raise RefusedError(422, f"{field} {error}", [field]) from None
 
 
 def _refuse_strange(block: str, given: Iterable[str], known: Iterable[str], place: str) -> None:

@@ -62,6 +62,12 @@ class Meters:
         self._age = self._gauge(
             "keepfit_online_age_seconds", "Age of the last values read.", ("model", "view")
         )
+        self._stale = Counter(
+            "keepfit_online_stale",
+            "Rows whose online values had outlived their view's time to live, and counted as missing.",
+            ("model", "view"),
+            registry=own,
+        )
         self._problems = self._gauge(
             "keepfit_problem", "1 while something is wrong with a model.", ("model",)
         )
@@ -118,6 +124,10 @@ class Meters:
     def read(self, model: str, view: str, age: float) -> None:
         """Tell how old online values were."""
         self._age.labels(model, view).set(age)
+
+    def stale(self, model: str, view: str, rows: int) -> None:
+        """Count rows whose values were too old to be used."""
+        self._stale.labels(model, view).inc(rows)
 
     def problem(self, model: str, there: bool) -> None:
         """Tell whether something is wrong with a model."""

@@ -14,7 +14,7 @@ _REFUSALS = {
     "404": "The model is not served, or an entity is unknown to the online store.",
     "413": "The body, or the number of rows, is above the server's limit.",
     "422": "A feature, a key or a field is missing, unknown or of a wrong type.",
-    "500": "The model failed.",
+    "500": "The model or an on-demand view failed.",
     "503": "No version is loaded yet, the online store is away, or the server is too busy.",
 }
 _NAME = {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}

@@ -36,6 +36,7 @@ class Question(Row, forbid_unknown_fields=True):
 
 _READ = msgspec.json.Decoder(Question)
 _FIELDS = tuple(field.name for field in msgspec.structs.fields(Question))
+_SHOWN = 64
 _PLAIN = (str, int, float, bool, type(None))
 
 
@@ -64,7 +65,7 @@ def read_question(body: bytes, most: int) -> Question:
 
 def _check_rows(question: Question, most: int) -> None:
     rows = question.rows or []
-    if beside := [name for name in ("features", "entities", "key", "event_time") if getattr(question, name)]:
+    if beside := [name for name in _FIELDS[:-1] if getattr(question, name)]:
         raise RefusedError(
             422, f"The body has `rows` and {', '.join(beside)} beside it. Put them into the rows.", beside
         )
@@ -80,22 +81,29 @@ def _check_rows(question: Question, most: int) -> None:
 
 def _misshapen(body: bytes, said: str) -> RefusedError:
     """Name the field: the decoder names none within a mapping."""
-    found = msgspec.json.decode(body, strict=False) if "out of range" not in said else None
-    for at, value in _values(found):
+    for at, value in _values(_read_anyhow(body)):
         if not isinstance(value, _PLAIN):
             kind = "a list" if isinstance(value, list) else "an object"
             return RefusedError(422, f"{at} is {kind}. Give a number, a text, true, false or null.", [at])
     if unknown := re.search(r"unknown field `(.*?)`", said):
-        near = did_you_mean(unknown[1], _FIELDS)
+        name = unknown[1][:_SHOWN]
+        near = did_you_mean(name, _FIELDS)
         return RefusedError(
-            422,
-            f"The body has an unknown field {unknown[1]!r}.{near} It may have: {', '.join(_FIELDS)}.",
-            [unknown[1]],
+            422, f"The body has an unknown field {name!r}.{near} It may have: {', '.join(_FIELDS)}.", [name]
         )
     place = re.search(r"`\$\.?(.*)`", said)
     fields = [place[1]] if place and place[1] else []
-    hint = " Infinite numbers are refused: write null where a value is not known." if found is None else ""
+    endless = " Infinite numbers are refused: write null where a value is not known."
+    hint = endless if "out of range" in said else ""
     return RefusedError(422, f"The body does not fit: {said}.{hint}", fields)
+
+
+def _read_anyhow(body: bytes) -> Any:
+    """Return a body of whatever shape, or nothing: what was refused early may have anything after it."""
+    try:
+        return msgspec.json.decode(body, strict=False)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def _values(found: Any) -> list[tuple[str, Any]]:

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from keepfit.backends.lake import Lake
 from keepfit.errors import KeepfitError, LedgerError
 from keepfit.pipeline.held import as_applied
+from keepfit.pipeline.log_to import log_to
+from keepfit.plugins import Access
 from keepfit.serving.copies import Copies
 from keepfit.serving.environment import COPIES
 from keepfit.serving.keeper import Keeper
@@ -31,11 +33,12 @@ _log = logging.getLogger(__name__)
 class Service:
     """Everything one worker serves."""
 
-    def __init__(self, project: Project, names: Sequence[str]) -> None:
-        """Prepare models to be served; nothing is loaded yet."""
+    def __init__(self, project: Project, names: Sequence[str], access: Access) -> None:
+        """Prepare models to be served; nothing is loaded yet. A log on S3 is reached by `access`."""
         self.project = project
         self.settings = project.spec.serving
         self.meters = Meters()
+        self._log_to = log_to(self.settings, project.locations, access)
         specs = {name: _spec(project, name) for name in names}
         self._shadows = {name: Shadow(name, self.settings.shadow_rows, self.meters) for name in names}
         self.models: Mapping[str, ServedModel] = {
@@ -119,8 +122,7 @@ class Service:
             self._closed.wait(self.settings.poll_seconds * random.uniform(0.8, 1.2))  # noqa: S311
 
     def _logs_of(self, spec: ModelSpec, served: ServedModel) -> Logs:
-        place = str(self.project.locations.lake)
-        return Logs(place, spec.name, lambda: self._key_kinds(spec, served), self.settings)
+        return Logs(self._log_to, spec.name, lambda: self._key_kinds(spec, served), self.settings)
 
     def _key_kinds(self, spec: ModelSpec, served: ServedModel) -> dict[str, str]:
         """Return the kinds of what names a row: its key in its dataset, and the keys of its entities."""

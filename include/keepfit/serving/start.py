@@ -19,8 +19,10 @@ _DRAIN_SECONDS = 30
 _METRICS = ".metrics-"
 
 
-def serve(project: Project, names: Sequence[str], settings: ServingSpec) -> None:
+def serve(project: Project, names: Sequence[str], settings: ServingSpec, worker: str) -> None:
     """Serve models until a signal comes; requests that are under way then are answered.
+
+    Each process makes its app by `worker`, a function named as `module:function`.
 
     Raises:
         SpecError: Others than this machine could ask, and nobody said that they may.
@@ -43,7 +45,7 @@ def serve(project: Project, names: Sequence[str], settings: ServingSpec) -> None
     # uvicorn hands a signal on once all is answered: what the caller holds has to be let go then, too.
     signal.signal(signal.SIGTERM, _leave)
     uvicorn.run(
-        "keepfit.serving.app:create",
+        worker,
         factory=True,
         host=settings.host,
         port=settings.port,

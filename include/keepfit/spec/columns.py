@@ -22,6 +22,11 @@ class TakenSpec(Closed):
     format: str | None = None
     """How a timestamp or date is written, such as `%d/%m/%Y %H:%M`; ISO 8601 when not given."""
 
+    @property
+    def has_full_year(self) -> bool:
+        """Whether the format has %Y, the year in four digits."""
+        return "Y" in _DIRECTIVE.findall(self.format or "")
+
     @model_validator(mode="after")
     def _readable(self) -> Self:
         if self.format is None:

@@ -1,6 +1,7 @@
 """The `serving` block of `feature_repo/keepfit.yaml`: how `keepfit serve` answers requests."""
 
 import os
+import re
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
@@ -14,6 +15,9 @@ TOKEN = "KEEPFIT_SERVING_TOKEN"  # noqa: S105 - the variable's name
 SERVERS = "KEEPFIT_SERVERS"
 """The environment variable that holds the servers' addresses where the file names none."""
 
+_S3 = "s3://"
+_S3_PLACE = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[\w.=-]+)*/?", re.ASCII)
+
 
 def _url(value: str) -> str:
     if not value.startswith(("http://", "https://")):
@@ -21,7 +25,20 @@ def _url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _log_place(value: str) -> str:
+    if "://" not in value and value.strip():
+        return value
+    if not _S3_PLACE.fullmatch(value):
+        # The value is not repeated: somebody may have put credentials into it.
+        raise ValueError(
+            "is no place for the log. Write a bucket with a folder in it, such as s3://bucket/folder, or a "
+            "path relative to the project's root; credentials belong into `log_connection` or the environment"
+        )
+    return value.rstrip("/")
+
+
 Url = Annotated[str, AfterValidator(_url)]
+LogTo = Annotated[str, AfterValidator(_log_place)]
 Port = Annotated[int, Field(ge=0, le=65_535)]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 
@@ -56,8 +73,13 @@ class ServingSpec(Closed):
     `missing` predicts without its features, as a batch prediction does."""
     log: bool = True
     """Keep a prediction log: what was asked, which features were used, what was answered."""
+    log_to: LogTo | None = None
+    """Where the prediction log lies: a path relative to the project's root, or `s3://bucket/folder`. The lake
+    when not given. `keepfit__sweep` and the monitors look for it there, too."""
+    log_connection: str | None = None
+    """The Airflow connection, of type `aws`, for a log on S3; the machine's credentials when not given."""
     log_seconds: Seconds = 1.0
-    """Answers of this long, at most, are lost when a worker is killed."""
+    """How long an answer waits to be logged. It is lost when its worker is killed before it is written."""
     log_rows: Annotated[int, Field(ge=1, le=1_000_000)] = 5000
     """So many logged answers are written at once, however young they are."""
     shadow_rows: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
@@ -67,6 +89,14 @@ class ServingSpec(Closed):
     def _names_differ(self) -> Self:
         if len(set(self.models)) < len(self.models):
             raise ValueError("`models` names one twice. Name each once")
+        return self
+
+    @model_validator(mode="after")
+    def _connection_has_a_use(self) -> Self:
+        if self.log_connection and not (self.log_to or "").startswith(_S3):
+            raise ValueError(
+                "`log_connection` is for a log on S3. Set `log_to: s3://bucket/folder`, or leave it out"
+            )
         return self
 
     @property

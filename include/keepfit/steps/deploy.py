@@ -13,6 +13,7 @@ from keepfit.ledger import Deployment, Ledger
 from keepfit.steps.move import (
     Move,
     named,
+    refuse_again,
     refuse_if_elsewhere,
     refuse_if_out_of_order,
     refuse_if_there,
@@ -51,8 +52,8 @@ def deploy(
         wait: How long to wait for another who moves an alias of the model.
 
     Raises:
-        DeploymentError: The move is impossible, or changes nothing, or the alias is not where it is thought
-            to be, before or after.
+        DeploymentError: The move is impossible, or changes nothing, or was done and then undone by another,
+            or the alias is not where it is thought to be, before or after.
         RegistryError: Keepfit did not register the version.
         UntrustedModelError: The version's files are not those registered.
     """
@@ -92,10 +93,13 @@ def _alone(ledger: Ledger, model: str, locks: Path, wait: timedelta) -> Iterator
 
 
 def _done_before(registry: ModelRegistry, ledger: Ledger, move: Move) -> bool:
-    last = next(reversed(ledger.deployments(move.model, move.alias)), None)
+    moves = ledger.deployments(move.model, move.alias)
     wanted = (move.to_version, move.share, move.run_id)
-    if last is None or (last.to_version, last.share, last.run_id) != wanted:
+    own = [at for at, each in enumerate(moves) if (each.to_version, each.share, each.run_id) == wanted]
+    if not own:
         return False
+    if own[-1] < len(moves) - 1:
+        refuse_again(move, moves[own[-1]], moves[-1])
     return registry.alias(move.model, move.alias) == move.to_version
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NoReturn
 
 from keepfit.backends.model_registry import CHALLENGER, CHAMPION, Alias
 from keepfit.errors import DeploymentError
@@ -86,6 +87,24 @@ def refuse_if_there(move: Move, live: str | None, recorded: Deployment | None) -
     raise DeploymentError(
         f"{upper(move.about)} is {named(live)}{share} already{since}. Nothing was moved; "
         f"`keepfit history {move.model}` lists all moves."
+    )
+
+
+def refuse_again(move: Move, own: Deployment, last: Deployment) -> NoReturn:
+    """Refuse what the run has done before, since another has moved the alias meanwhile.
+
+    Args:
+        move: The wish.
+        own: The move that the run made.
+        last: The last move of the alias.
+
+    Raises:
+        DeploymentError: Always.
+    """
+    raise DeploymentError(
+        f"This run moved {move.about} to {named(own.to_version)} already at {when(own.moved_at)}; since then "
+        f"it was moved to {named(last.to_version)} by {last.who} at {when(last.moved_at)} ({last.why}). "
+        "Nothing was moved; to do it again, start a new run."
     )
 
 

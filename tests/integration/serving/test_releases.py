@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pandas as pd
 import pytest
-from tests.integration.serving.conftest import MODEL, ROW, Answering, Shop, until
+from tests.integration.serving.conftest import MODEL, OF, ROW, Answering, Shop, until
 
 from keepfit.backends.model_registry import CHAMPION
 
@@ -112,7 +112,12 @@ def test_a_shadow_scores_every_row_and_answers_none(
 ) -> None:
     shop.challenger("3", share=0.0)
     until(lambda: server.served()["challenger"] == {"version": "3", "share": 0.0})
-    keys = {"key": {"order_id": 17}, "entities": {"customer": "ann"}, "features": {"amount": 25.0}}
+    keys = {
+        "key": {"order_id": 17},
+        "entities": {"customer": "ann"},
+        "features": {"amount": 25.0},
+        "event_time": OF,
+    }
     answers = [server.predict({"features": ROW}).json() for _ in range(20)] + [server.predict(keys).json()]
     assert {(each["role"], each["version"]) for each in answers} == {("champion", "1")}
     until(lambda: len(log_of(shop, as_begun)) == 42, "the log")
@@ -160,6 +165,21 @@ def test_a_tampered_version_leaves_the_old_one_answering_and_is_told(
     assert server.counted('keepfit_problem{model="returns_soon"}') == 0
     assert server.counted('keepfit_live{model="returns_soon",role="champion",version="2"}') == 1
     assert server.counted('keepfit_live{model="returns_soon",role="champion",version="1"}') == 0
+
+
+@pytest.mark.usefixtures("as_begun")
+def test_a_version_that_scores_otherwise_than_when_it_was_trained_is_not_served(
+    shop: Shop, server: Answering
+) -> None:
+    other = shop.register(5, off=0.125)
+    shop.point(CHAMPION, other)
+    until(lambda: server.served()["problem"], "the problem")
+    assert server.served()["problem"] == (
+        f"Version {other} does not load as champion: Version {other} of {MODEL} scores its own reference "
+        "rows otherwise than when it was trained, by up to 0.125. Its library may have changed: install "
+        "the versions of its requirements."
+    )
+    assert server.predict().json()["version"] == "1"
 
 
 @pytest.mark.usefixtures("as_begun")

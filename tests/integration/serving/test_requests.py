@@ -6,7 +6,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from tests.integration.serving.conftest import MODEL, ROW, Answering, Shop
+from tests.integration.serving.conftest import MODEL, OF, ROW, Answering, Shop
 
 
 def without(name: str) -> dict[str, Any]:
@@ -14,7 +14,7 @@ def without(name: str) -> dict[str, Any]:
 
 
 def looked_up(customer: Any = "ann", **more: Any) -> dict[str, Any]:
-    return {"entities": {"customer": customer}, "features": {"amount": 25.0}, **more}
+    return {"entities": {"customer": customer}, "features": {"amount": 25.0}, "event_time": OF, **more}
 
 
 def raw(server: Answering, body: bytes, **headers: str) -> Any:
@@ -164,6 +164,24 @@ REFUSED: list[tuple[Any, int, str, list[str]]] = [
         ["rows[1].entities.customer"],
     ),
     (
+        {"rows": [looked_up(), looked_up(5)]},
+        422,
+        "rows[1].entities.customer must be a text or null, not 5.",
+        ["rows[1].entities.customer"],
+    ),
+    (
+        looked_up(features={"amount": "much"}),
+        422,
+        "features.amount must be a number or null, not 'much'.",
+        ["features.amount"],
+    ),
+    (
+        looked_up(features={"amount": -1}),
+        500,
+        "Features cannot be made of what is known; the server's log tells why.",
+        [],
+    ),
+    (
         {"entities": {"custommer": "ann"}, "features": {"amount": 2.0}},
         422,
         "'custommer' is none of this model's entities. Did you mean 'customer'? They are: customer.",
@@ -195,13 +213,10 @@ def test_a_request_that_cannot_be_answered_is_told_why_and_where(
     assert found == {"detail": detail, "fields": fields, "request_id": "a-1"}
 
 
-def test_a_text_where_an_on_demand_view_needs_a_number_is_refused_for_its_row_alone(
-    server: Answering,
-) -> None:
-    answer = server.predict(looked_up(features={"amount": "much"}))
-    assert answer.status_code == 422
-    assert answer.json()["detail"].startswith("The features of this row cannot be made: ")
-    assert answer.json()["fields"] == ["features.amount"]
+def test_the_log_tells_why_an_on_demand_view_failed(shop: Shop, server: Answering) -> None:
+    before = shop.log.read_text().count("ValueError: no order costs less than nothing")
+    assert server.predict(looked_up(features={"amount": -1})).status_code == 500
+    assert shop.log.read_text().count("ValueError: no order costs less than nothing") == before + 1
     assert server.predict(looked_up()).status_code == 200
 
 

@@ -1,5 +1,7 @@
 """The types that features are declared with, held offline as online."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,6 +17,7 @@ from feast.types import (
     UnixTimestamp,
 )
 
+from keepfit.backends.input_kind import InputKind
 from keepfit.errors import FeatureStoreError
 
 MOMENT = pa.timestamp("us", "UTC")
@@ -28,6 +31,26 @@ _ARROW = {
     String: pa.string(),
     UnixTimestamp: MOMENT,
 }
+
+_KINDS = {
+    Bool: InputKind.FLAG,
+    Float32: InputKind.NUMBER,
+    Float64: InputKind.NUMBER,
+    Int32: InputKind.WHOLE_32,
+    Int64: InputKind.WHOLE,
+    String: InputKind.TEXT,
+}
+
+
+def kinds_of(types: Mapping[str, FeastType]) -> dict[str, InputKind]:
+    """Return what may be brought for columns, where that is plain to see from their declared types."""
+    return {name: _KINDS[declared] for name, declared in types.items() if declared in _KINDS}
+
+
+def no_values(count: int, declared: FeastType) -> pa.Array | None:
+    """Return so many nulls of a declared type; None where it has no plain Arrow counterpart."""
+    kind = _ARROW.get(declared)
+    return None if kind is None else pa.nulls(count, kind)
 
 
 def as_declared(values: pa.Array, declared: FeastType, name: str) -> pa.Array:

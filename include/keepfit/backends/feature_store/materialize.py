@@ -10,6 +10,7 @@ from keepfit.backends.feature_store.check import view_problems
 from keepfit.backends.feature_store.lake_source import table_of
 from keepfit.backends.feature_store.online.guarded import GuardedOnlineStore
 from keepfit.backends.feature_store.quiet import quiet
+from keepfit.backends.feature_store.replacing import being_replaced, note, strike
 from keepfit.backends.lake import Lake
 from keepfit.errors import FeatureStoreError
 from keepfit.spec import Window
@@ -21,19 +22,29 @@ def materialize(feast: Feast, view: str, window: Window, *, replace: bool = Fals
     Whatever the order of the runs, each entity with a row in one of the windows ends up with its newest.
 
     With `replace` it is read on to the newest published row, and nothing is left online that was not found;
-    what was there is served meanwhile. If it is cut short, do it again. Stores that are not keepfit's keep
-    entities that are published no more.
+    what was there is served meanwhile. If it is cut short, the next one for this view does it again, whatever
+    its window. Stores that are not keepfit's keep entities that are published no more.
     """
     _refuse_unfit(feast, view)
     store = feast._get_provider().online_store
-    guarded = isinstance(store, GuardedOnlineStore)
-    reach = window if guarded and not replace else _to_the_newest(feast, view, window)
+    if not isinstance(store, GuardedOnlineStore):
+        return _load(feast, view, _to_the_newest(feast, view, window))
+    if unfinished := being_replaced(feast, view):
+        window = Window(min(window.start, unfinished.start), max(window.end, unfinished.end))
+    elif not replace:
+        return _load(feast, view, window)
+    reach, found = _to_the_newest(feast, view, window), feast.get_feature_view(view)
+    note(feast, view, reach)
+    store.loosen(feast.config, found)
+    _load(feast, view, reach)
+    store.sweep(feast.config, found)
+    strike(feast, view)
+    return reach
+
+
+def _load(feast: Feast, view: str, reach: Window) -> Window:
     with quiet():
-        if guarded and replace:
-            store.loosen(feast.config, feast.get_feature_view(view))
         feast.materialize(reach.start, reach.end, feature_views=[view])
-        if guarded and replace:
-            store.sweep(feast.config, feast.get_feature_view(view))
     return reach
 
 

@@ -1,15 +1,17 @@
 """On-demand views applied to what was read, with Feast's own rules for what goes in and comes out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.online_response import _convert_uuids_for_arrow
 from feast.type_map import feast_value_type_to_python_type, python_values_to_proto_values
+from feast.types import FeastType, from_value_type
 from feast.utils import _parse_feature_ref
 from feast.value_type import ValueType
 
+from keepfit.backends.feature_store.declared import no_values
 from keepfit.errors import FeatureStoreError
 
 Columns = dict[str, list[Any]]
@@ -18,12 +20,20 @@ Columns = dict[str, list[Any]]
 class OnDemand:
     """The on-demand views that some features need."""
 
-    def __init__(self, views: Sequence[OnDemandFeatureView], refs: Sequence[str]) -> None:
+    def __init__(
+        self, views: Sequence[OnDemandFeatureView], refs: Sequence[str], types: Mapping[str, FeastType]
+    ) -> None:
         """Say of each view which of its features are asked for, and which columns it may not see.
+
+        Args:
+            views: All that are needed.
+            refs: All features that are asked for, the views' and others.
+            types: The declared types of what the views may see.
 
         Raises:
             FeatureStoreError: A view aggregates, or is computed when it is written.
         """
+        self._types = types
         parsed = [_parse_feature_ref(ref) for ref in refs]
         names = {_called(view): view for view in views}
         asked: dict[str, list[str]] = {}
@@ -47,7 +57,7 @@ class OnDemand:
                 found = {name: values for name, values in _by_python(view, seen).items() if name in asked}
             else:
                 if for_arrow is None:
-                    for_arrow = pa.Table.from_pydict(_convert_uuids_for_arrow(dict(columns)))
+                    for_arrow = self._typed(pa.Table.from_pydict(_convert_uuids_for_arrow(dict(columns))))
                 table = for_arrow
                 if view.mode == "pandas":
                     table = table.select([name for name in table.column_names if name not in unseen])
@@ -56,6 +66,14 @@ class OnDemand:
             types = {field.name: field.dtype.to_value_type() for field in view.schema}
             columns |= {name: as_stored(values, types.get(name)) for name, values in found.items()}
 
+    def _typed(self, table: pa.Table) -> pa.Table:
+        """Give columns without any value the type that they have in training."""
+        for at, field in enumerate(table.schema):
+            if pa.types.is_null(field.type) and field.name in self._types:
+                nulls = no_values(table.num_rows, self._types[field.name])
+                table = table if nulls is None else table.set_column(at, field.name, nulls)
+        return table
+
 
 def as_stored(values: Any, kind: ValueType | None) -> list[Any]:
     """Return values as they are after Feast has made messages of them; without a kind it chooses one."""
@@ -63,9 +81,13 @@ def as_stored(values: Any, kind: ValueType | None) -> list[Any]:
     return [feast_value_type_to_python_type(each) for each in messages]
 
 
-def inputs_of(views: Sequence[OnDemandFeatureView]) -> tuple[str, ...]:
-    """Name what a request must bring for on-demand views."""
-    return tuple(dict.fromkeys(name for view in views for name in view.get_request_data_schema()))
+def inputs_of(views: Sequence[OnDemandFeatureView]) -> dict[str, FeastType]:
+    """Return what a request must bring for on-demand views, with its declared types."""
+    found: dict[str, FeastType] = {}
+    for view in views:
+        for name, kind in view.get_request_data_schema().items():
+            found.setdefault(name, from_value_type(kind))
+    return found
 
 
 def _called(view: OnDemandFeatureView) -> str:

@@ -16,6 +16,8 @@ class OnlineRows:
     """By row: the views that hold nothing of its entity."""
     event_times: Mapping[str, list[datetime | None]]
     """By view: when each row's values became known; None where the entity is unknown."""
+    stale: Mapping[str, Sequence[int]]
+    """By view: the rows whose values had outlived its time to live, and are not among `values`."""
 
     def __len__(self) -> int:
         """Count the rows."""

@@ -1,6 +1,7 @@
 """Reads the online store for many questions of one kind: resolved once, answered fast, from any thread."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from itertools import chain
 from typing import Any, Self
 
@@ -8,6 +9,7 @@ from feast import FeatureStore as Feast
 from feast.feature_view import DUMMY_ENTITY_ID, DUMMY_ENTITY_VAL
 from feast.utils import _get_online_request_context, _parse_feature_ref
 
+from keepfit.backends.feature_store.declared import kinds_of
 from keepfit.backends.feature_store.description import find_service
 from keepfit.backends.feature_store.on_demand import OnDemand, as_stored, inputs_of
 from keepfit.backends.feature_store.online.reading import Key, Stored
@@ -15,6 +17,7 @@ from keepfit.backends.feature_store.online.readings import reading_of
 from keepfit.backends.feature_store.online.row_keys import KeyField
 from keepfit.backends.feature_store.online_answer import OnlineRows, unknown_of
 from keepfit.backends.feature_store.read_view import ReadView
+from keepfit.backends.feature_store.stale import stale_rows, without
 from keepfit.errors import FeatureStoreError, KeepfitError, NotReadyError
 from keepfit.spec.problem import did_you_mean
 
@@ -39,15 +42,17 @@ class OnlineReader:
             feast.registry, feast.project, wanted, False
         )
         self.feature_names = tuple(dict.fromkeys(_parse_feature_ref(ref)[2] for ref in refs))
-        self.request_columns = inputs_of(on_demand)
-        self._on_demand = OnDemand(on_demand, refs) if on_demand else None
+        inputs = inputs_of(on_demand)
+        self.request_columns = tuple(inputs)
         self._views = [ReadView(view, sorted(names)) for view, names in grouped]
         self.join_keys = tuple(dict.fromkeys(chain.from_iterable(view.columns for view in self._views)))
         self.keys_of = {view.name: view.columns for view in self._views}
         self.time_to_live = {view.name: view.time_to_live for view in self._views}
-        self._kinds = {
-            field.column: field.dtype.to_value_type() for view in self._views for field in view.fields
-        }
+        keys = {field.column: field.dtype for view in self._views for field in view.fields}
+        self._kinds = {column: dtype.to_value_type() for column, dtype in keys.items()}
+        self.input_kinds = kinds_of({**inputs, **keys})
+        types = {name: dtype for view in self._views for name, dtype in view.types.items()}
+        self._on_demand = OnDemand(on_demand, refs, {**types, **inputs}) if on_demand else None
         asked = [view.asked for view in self._views]
         self._reading = reading_of(feast.config, feast._get_provider().online_store, asked)
 
@@ -56,8 +61,14 @@ class OnlineReader:
         """Name what each row must bring: keys, and inputs of on-demand views."""
         return (*self.join_keys, *self.request_columns)
 
-    def read(self, rows: Sequence[Row]) -> OnlineRows:
+    def read(self, rows: Sequence[Row], moments: Sequence[datetime] | None = None) -> OnlineRows:
         """Return what is online now; a row whose key is null is of an unknown entity.
+
+        Args:
+            rows: One for each question, with the needed columns.
+            moments: The moment each row is of, with its zone. A view's values that have outlived its time
+                to live by then are left out, as the point-in-time join leaves them out. However old they
+                are, they are given when there are no moments.
 
         Raises:
             FeatureStoreError: A column is missing, or a key is not of its type.
@@ -69,8 +80,11 @@ class OnlineReader:
         columns: dict[str, list[Any]] = {}
         if self._on_demand:
             columns |= {name: as_stored(values, self._kinds.get(name)) for name, values in given.items()}
+        stale: dict[str, Sequence[int]] = {}
         for view, found in zip(self._views, stored, strict=True):
-            columns |= view.decoded(found)
+            old = stale_rows(found.moments, moments, view.time_to_live) if moments is not None else ()
+            columns |= without(view.decoded(found), old)
+            stale[view.name] = old
         if self._on_demand and rows:
             self._on_demand.add(columns)
         times = {view.name: list(found.moments) for view, found in zip(self._views, stored, strict=True)}
@@ -78,6 +92,7 @@ class OnlineReader:
             values={name: columns.get(name, []) for name in self.feature_names},
             unknown=unknown_of(times, len(rows)),
             event_times=times,
+            stale=stale,
         )
 
     def close(self) -> None:

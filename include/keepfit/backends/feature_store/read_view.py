@@ -19,6 +19,7 @@ class ReadView:
         """Prepare to read some of a view's features."""
         renamed = view.projection.join_key_map
         types = {field.name: field.dtype for field in view.features}
+        self.types = {name: types[name] for name in features}
         self.name: str = view.projection.name_to_use()
         self.time_to_live: timedelta | None = view.ttl or None
         self.asked = Asked(view, tuple(features))

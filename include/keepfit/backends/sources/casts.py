@@ -30,12 +30,11 @@ def cast(name: str, taken: TakenSpec, found: str) -> str:
     value = source_value(name, taken)
     if (sound := _sound(name, taken, found)) is None:
         return value if found == _TYPES[taken.type] else f"{value}::VARCHAR"
+    stop = f"error({literal(f'{STOP}{complaint(name, taken)} ')} || {shown(value)})"
     if (found, _TYPES[taken.type]) == ("TIMESTAMP", ZONED):
         # The zone is UTC, but the engine's own cast asks the calendar of each value: eight times as slow.
         utc = f"make_timestamptz(epoch_us({value}))"
-        return f"CASE WHEN isfinite({value}) THEN {utc} ELSE {value}::{ZONED} END"
-    message = literal(f"{STOP}{complaint(name, taken)} ")
-    stop = f"error({message} || {shown(value)})"
+        return f"CASE WHEN isfinite({value}) THEN {utc} WHEN {value} IS NOT NULL THEN {stop} END"
     return f"CASE WHEN {value} IS NULL THEN NULL WHEN {sound} THEN {_tried(name, taken)} ELSE {stop} END"
 
 
@@ -75,18 +74,30 @@ def inside(name: str, taken: TakenSpec, found: str, window: Window) -> tuple[str
     return _between(value, window, zoned=found == ZONED), f"{value} IS NULL"
 
 
-def perhaps_inside(name: str, taken: TakenSpec, window: Window) -> str:
+def perhaps_inside(name: str, taken: TakenSpec, found: str, window: Window) -> str:
     """Write the condition that picks a window's rows, and those whose time cannot be read."""
-    known = _tried(name, taken.model_copy(update={"type": "timestamp"}))
-    return f"coalesce({_between(known, window, zoned=True)}, true)"
+    time = taken.model_copy(update={"type": "timestamp"})
+    known = f"coalesce({_between(_tried(name, time), window, zoned=True)}, true)"
+    return known if found.startswith("TIMESTAMP") else f"({known} OR {unsound(name, time, found)})"
 
 
 def _sound(name: str, taken: TakenSpec, found: str) -> str | None:
     """Write the condition under which a value that is there casts; None where every value does."""
-    if taken.type == "string" or (found == _TYPES[taken.type] and taken.format is None):
+    is_time = taken.type in ("timestamp", "date")
+    if taken.type == "string" or (found == _TYPES[taken.type] and not is_time):
         return None
     tried, text = _tried(name, taken), "TIMESTAMP" if taken.format else found
-    return f"{tried} IS NOT NULL{_lossless(_read(name, taken), tried, text, taken.type)}"
+    lossless = _lossless(_read(name, taken), tried, text, taken.type)
+    return f"{tried} IS NOT NULL{lossless}{_datable(name, taken, found) if is_time else ''}"
+
+
+def _datable(name: str, taken: TakenSpec, found: str) -> str:
+    """Write what else a time must be: no word, such as infinity or epoch, and of four digits for %Y."""
+    if found != "VARCHAR" and not taken.format:
+        return f" AND isfinite({_tried(name, taken)})"
+    # Under any format the engine reads such a word as 1900-01-01.
+    written = f" AND regexp_matches({source_value(name, taken)}::VARCHAR, '[0-9]')"
+    return f"{written} AND year({_read(name, taken)}) >= 1000" if taken.has_full_year else written
 
 
 def _tried(name: str, taken: TakenSpec) -> str:
@@ -106,7 +117,7 @@ def _lossless(value: str, tried: str, found: str, wanted: LogicalType) -> str:
     if wanted == "int64":
         whole = f"TRY_CAST({value} AS DOUBLE)" if found == "VARCHAR" else value
         return f" AND {tried} = {whole}"
-    if wanted == "date":
+    if wanted == "date" and found != "DATE":
         return f" AND {tried}::TIMESTAMP = TRY_CAST({value} AS TIMESTAMP)"
     if wanted == "bool" and found != "VARCHAR":
         return f" AND {value} IN (0, 1)"

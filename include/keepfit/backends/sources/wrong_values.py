@@ -39,9 +39,9 @@ def first_wrong(
         window: Which rows were asked for.
     """
     taken, time = dataset.taken, dataset.source_time
-    among = "true" if dataset.snapshot else perhaps_inside(time, taken[time], window)
     for file, relation in files.items():
         kinds = kinds_of(dataset, columns_of(connection, relation))
+        among = "true" if dataset.snapshot else perhaps_inside(time, taken[time], kinds[time], window)
         wrong = {name: rule for name, each in taken.items() if (rule := unsound(name, each, kinds[name]))}
         found = connection.execute(_search(relation, dataset, wrong, among)).fetchone() if wrong else None
         if found:

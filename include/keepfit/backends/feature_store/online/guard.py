@@ -1,4 +1,4 @@
-"""The scripts that Redis runs: to compare and write rows in one step, to loosen rows, and to sweep them."""
+"""The scripts that Redis runs: to compare and write rows in one step, to loosen, sweep and remove rows."""
 
 GUARD = """
 -- KEYS: the entities. ARGV: their packed rows, time to live, field of the event's time, field of the
@@ -79,5 +79,18 @@ SWEEP = """
 -- KEYS: entities. ARGV: the mark, then the other fields of the view.
 for _, key in ipairs(KEYS) do
   if redis.call('HEXISTS', key, ARGV[1]) == 1 then redis.call('HDEL', key, unpack(ARGV)) end
+end
+"""
+
+REMOVE = """
+-- KEYS: entities. ARGV: all fields of the view. What is left of an entity without any view's event time are
+-- values of features that views had once.
+for _, key in ipairs(KEYS) do
+  redis.call('HDEL', key, unpack(ARGV))
+  local others = false
+  for _, field in ipairs(redis.call('HKEYS', key)) do
+    if string.sub(field, 1, 4) == '_ts:' then others = true end
+  end
+  if not others then redis.call('DEL', key) end
 end
 """

@@ -1,6 +1,5 @@
 """Feast's Redis store with a guard: what is newer stays, and corrections and new features arrive."""
 
-import re
 from collections.abc import Callable, Iterator
 from itertools import groupby, islice
 from operator import itemgetter
@@ -10,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from feast import FeatureView, RepoConfig
-from feast.infra.online_stores.helpers import _mmh3, _redis_key_prefix
+from feast.infra.online_stores.helpers import _mmh3
 from feast.infra.online_stores.redis import (
     RedisClient,
     RedisOnlineStore,
@@ -21,16 +20,13 @@ from feast.infra.online_stores.redis import (
 from pydantic import StrictStr, model_validator
 
 from keepfit.backends.feature_store.online.encoding import joined, seconds_and_nanos, with_lengths
-from keepfit.backends.feature_store.online.guard import GUARD, LOOSEN, SWEEP
+from keepfit.backends.feature_store.online.guard import GUARD, LOOSEN, REMOVE, SWEEP
 from keepfit.backends.feature_store.online.guarded import GuardedOnlineStore
 from keepfit.backends.feature_store.online.redis_fields import fetch
+from keepfit.backends.feature_store.online.redis_keys import ENTITIES_A_CALL, keys_of
 from keepfit.backends.feature_store.online.rows import NEVER, Message, OnlineRows, rows_of_messages
 
-ENTITIES_A_CALL = 250
-"""A script holds up all other clients while it runs; this many entities take about a millisecond."""
 CALLS_A_TRIP = 20
-KEYS_A_LOOK = 2_000
-"""The server looks at all keys of the database, so many at a time, and answers with those that fit."""
 WORTH_A_SCRIPT = 5
 """From so many commands on a script's one answer is cheaper than the answers of all commands."""
 
@@ -105,41 +101,37 @@ class GuardedRedisOnlineStore(GuardedOnlineStore, RedisOnlineStore):  # type: ig
 
     def sweep(self, config: RepoConfig, view: FeatureView) -> None:
         """Delete a view's fields where the mark is left."""
-        name = _versioned_fv_name(view, config)
-        values = (_mmh3(f"{name}:{feature.name}") for feature in view.features)
-        self._on_all(config, view, SWEEP, [f"_loose:{name}", f"_ts:{name}", f"_created:{name}", *values])
+        self._on_all(config, view, SWEEP, _fields(config, view))
+
+    def delete_table(self, config: RepoConfig, table: FeatureView) -> None:
+        """Delete a view's fields; Feast's own takes those of projects whose names end alike with them."""
+        loose, event, *others = _fields(config, table)
+        self._on_all(config, table, REMOVE, [event, loose, *others])
+
+    def delete_entity_values(self, config: RepoConfig, join_keys: list[str]) -> None:
+        """Delete a project's entities, and no other's."""
+        client = self._get_client(config.online_store)
+        for keys in keys_of(client, config.project, join_keys):
+            client.delete(*keys)
 
     def _on_all(self, config: RepoConfig, view: FeatureView, text: str, arguments: list[Any]) -> None:
         """Run a script on all of a view's entities that have a field, its first argument."""
         client = self._get_client(config.online_store)
-        script, project = client.register_script(text), config.project.encode()
-        pattern = _literally(_redis_key_prefix(view.join_keys)) + b"*" + _literally(project)
-        found = client.scan_iter(match=pattern, count=KEYS_A_LOOK, _type="HASH")
-        while keys := list(islice(found, ENTITIES_A_CALL)):
+        script = client.register_script(text)
+        for keys in keys_of(client, config.project, view.join_keys):
             with client.pipeline(transaction=False) as pipe:
                 for key in keys:
                     pipe.hexists(key, arguments[0])
                 there = [key for key, is_there in zip(keys, pipe.execute(), strict=True) if is_there]
-            if mine := [key for key in there if _is_of(project, key)]:
-                script(mine, arguments)
+            if there:
+                script(there, arguments)
 
 
-def _literally(text: bytes) -> bytes:
-    """Write a pattern that only this text fits."""
-    return re.sub(rb"([*?\[\]\\^-])", rb"\\\1", text)
-
-
-def _is_of(project: bytes, key: bytes) -> bool:
-    """Tell a project's keys from those of one whose name only ends like its own.
-
-    An entity's key says where it ends: a count, and so many names and values, each after type and length.
-    """
-    end, place = len(key) - len(project), 4
-    parts = 2 * int.from_bytes(key[:4], "little")
-    while parts and place < end:
-        place += 8 + int.from_bytes(key[place + 4 : place + 8], "little")
-        parts -= 1
-    return (parts, place) == (0, end)
+def _fields(config: RepoConfig, view: FeatureView) -> list[Any]:
+    """Name what is stored of a view: the mark, the event's time, the creation's, and the values."""
+    name = _versioned_fv_name(view, config)
+    values = (_mmh3(f"{name}:{feature.name}") for feature in view.features)
+    return [f"_loose:{name}", f"_ts:{name}", f"_created:{name}", *values]
 
 
 def _calls(config: RepoConfig, view: FeatureView, rows: OnlineRows) -> Iterator[Call]:
