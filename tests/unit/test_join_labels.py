@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -109,11 +108,7 @@ def batch_row(row: Row) -> Row:
 
 
 def once(online: Iterable[Entry]) -> Iterator[Row]:
-    def names(entry: Entry) -> tuple[str, int, str, str]:
-        return entry.request_id, entry.row, entry.version, entry.role
-
-    for _, same in groupby(sorted(online, key=names), names):
-        entry = min(same, key=lambda each: (each.at, each.score))
+    for entry in {each.log_id: each for each in online}.values():
         yield {
             "id": entry.key.get("id"),
             "event_time": entry.event_time or entry.at,
@@ -121,7 +116,7 @@ def once(online: Iterable[Entry]) -> Iterator[Row]:
             "version": entry.version,
             "role": entry.role,
             "asked_at": entry.at,
-            "made_by": f"{entry.request_id}/{entry.row:09}",
+            "made_by": f"{entry.request_id}/{entry.row:09}/{entry.log_id}",
             "exact": False,
         }
 
@@ -234,13 +229,15 @@ def worlds(draw: Callable[[Any], Any]) -> World:
     labels = draw(st.lists(st.tuples(IDS, HOURS, values), min_size=4, max_size=12))
     again = draw(st.lists(st.sampled_from(online), max_size=3)) if online else []
     scores = iter(range(1000))
+    asked = [entry(next(scores), each) for each in (*online, *again)]
+    written_twice = draw(st.lists(st.sampled_from(asked), max_size=3))
     return World(
         batch=[
             {"id": key, "event_time": at(hour), "score": next(scores), "version": version, "role": role}
             | {"run_id": f"p{number}"}
             for number, (key, hour, version, role) in enumerate(batch)
         ],
-        online=draw(st.permutations([entry(next(scores), each) for each in (*online, *again)])),
+        online=draw(st.permutations([*asked, *written_twice])),
         labels=draw(
             st.permutations([{"id": key, "known": at(h), "truth": value} for key, h, value in labels])
         ),
@@ -253,7 +250,7 @@ def entry(score: float, asked: tuple[int, int, int, int | None, int | None, str,
     request, row, hour, key, event, version, role = asked
     named: Mapping[str, Any] = {} if key is None else {"id": key}
     moment = None if event is None else at(event)
-    return Entry(f"r{request}", at(hour), version, role, named, (1.0,), score, row, moment)
+    return Entry(f"r{request}", at(hour), version, role, named, (1.0,), score, row, moment, f"e{score}")
 
 
 def ordered(rows: list[Row]) -> list[Row]:
@@ -303,7 +300,7 @@ def test_of_a_row_asked_for_again_the_last_answer_counts_and_a_retried_request_a
     twice = (asked(0.1, 1), asked(0.2, 3), asked(0.3, 2))
     assert scores(world(*twice, labels={1: 1}).joined(WINDOWS[0])) == [0.2]
     retried = [asked(score, hour, request_id="same") for score, hour in ((0.5, 5), (0.4, 4), (0.6, 6))]
-    assert scores(world(*retried, *retried, labels={1: 1}).joined(WINDOWS[0])) == [0.4]
+    assert scores(world(*retried, *retried, labels={1: 1}).joined(WINDOWS[0])) == [0.6]
 
 
 def test_what_was_answered_online_goes_before_what_a_batch_said_of_the_same_moment() -> None:

@@ -94,6 +94,7 @@ def test_a_row_holds_what_was_asked_used_and_answered(
     log.append(entry(8, key={"customer": "c8"}, features=(float("nan"), None)))
     log.close()
     first, second = (pq.read_table(files(tmp_path)[0], partitioning=None).sort_by("request_id")).to_pylist()
+    assert len({first.pop("log_id"), second.pop("log_id")}) == 2
     assert first == {
         "customer": "c7",
         "order_id": 7,
@@ -163,7 +164,7 @@ def test_a_row_with_too_few_features_is_refused_at_once(logs: Callable[..., Pred
         logs().append(entry(1, features=(1,)))
 
 
-@pytest.mark.parametrize("name", ["score", "asked_at", "request_id", "event_time"])
+@pytest.mark.parametrize("name", ["score", "asked_at", "log_id", "request_id", "event_time"])
 def test_a_feature_called_like_a_column_of_the_log_is_refused(
     logs: Callable[..., PredictionLog], name: str
 ) -> None:
@@ -202,6 +203,34 @@ def test_a_disk_that_fills_leaves_nothing_torn(logs: Callable[..., PredictionLog
     assert everything(tmp_path) == []
     log.close()
     assert numbers(tmp_path) == [*range(3000)]
+
+
+class _Overtaken(dict[str, Any]):
+    """A key that is asked for while it is written, and then lets another row come."""
+
+    def __init__(self, then: Callable[[], None]) -> None:
+        super().__init__(order_id=1)
+        self._then: list[Callable[[], None]] = [then]
+
+    def get(self, name: str, default: Any = None) -> Any:
+        if self._then:
+            self._then.pop()()
+        return super().get(name, default)
+
+
+def test_a_row_that_comes_while_writing_fails_is_kept_behind_those_before_it(
+    logs: Callable[..., PredictionLog], tmp_path: Path
+) -> None:
+    away = tmp_path / "online__churn"
+    away.write_text("a file where the folder should be")
+    log = logs()
+    later = entry(2, at=NOON + timedelta(seconds=1))
+    log.append(entry(1, key=_Overtaken(lambda: log.append(later))))
+    wait_until(lambda: log.problem is not None and log.pending == 2, 10)
+    assert (log.lost, log.oldest_pending_at) == (0, NOON)
+    away.unlink()
+    log.close()
+    assert numbers(tmp_path) == [1, 2]
 
 
 def test_what_cannot_be_written_at_the_end_is_counted(
@@ -267,9 +296,9 @@ def test_processes_write_side_by_side(tmp_path: Path) -> None:
 def test_a_days_files_become_one_that_holds_each_row_once(
     logs: Callable[..., PredictionLog], tmp_path: Path
 ) -> None:
+    again = entry(0, score=0.1)
     for number in range(3):
         log = logs(seconds=600, features=FEATURES if number < 2 else {"visits": "int64", "spend": "float64"})
-        again = entry(0, at=NOON + timedelta(seconds=number), score=0.1 + number)
         for each in (entry(number + 1), again):
             log.append(each if number < 2 else replace(each, features=(1, 2.5)))
         log.close()
@@ -286,6 +315,20 @@ def test_a_days_files_become_one_that_holds_each_row_once(
     whole = everything(tmp_path)
     assert compacted(tmp_path) == Compacted(1, 1)
     assert everything(tmp_path) == whole
+
+
+def test_requests_that_share_an_id_of_the_clients_are_all_kept(
+    logs: Callable[..., PredictionLog], tmp_path: Path
+) -> None:
+    for number in range(3):
+        log = logs(seconds=600)
+        log.append(entry(number, request_id="one-trace"))
+        log.close()
+    assert numbers(tmp_path) == [0, 1, 2]
+    assert compacted(tmp_path) == Compacted(3, 1)
+    assert [(row["order_id"], row["request_id"]) for row in rows(tmp_path)] == [
+        (number, "one-trace") for number in range(3)
+    ]
 
 
 def test_a_compaction_that_was_killed_doubles_and_loses_nothing(

@@ -7,9 +7,9 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from keepfit.backends.engine import engine, identifiers, literal, reading
+from keepfit.backends.engine import engine, literal, reading
 from keepfit.backends.log_place import LogPlace, log_place
-from keepfit.backends.log_rows import ASKED_AT, ROW_ID
+from keepfit.backends.log_rows import ASKED_AT, LOG_ID
 from keepfit.spec.project import EngineSpec
 
 
@@ -33,7 +33,7 @@ def compact(
     """Put a day's files together, each row once.
 
     The one file is there before the others go, so a process that is killed in between leaves rows that are
-    there twice, never none; they count once for who reads by `ROW_ID`, and the next time makes one of them.
+    there twice, never none; they count once for who reads by `log_id`, and the next time makes one of them.
     What is logged meanwhile lies in files of its own.
 
     Args:
@@ -65,17 +65,17 @@ def logged_days(place: str, model: str, storage: Mapping[str, Any] | None = None
 
 
 def each_once(files: Sequence[str]) -> str:
-    """Write the query for the rows of files, each once; of a request that came again, what was first."""
+    """Write the query for the rows of files, each once."""
     listed = ", ".join(literal(each) for each in files)
     rows = f"read_parquet([{listed}], union_by_name = true, hive_partitioning = false)"
-    number = f"row_number() OVER (PARTITION BY {identifiers(ROW_ID)} ORDER BY {ASKED_AT}, score)"
+    number = f"row_number() OVER (PARTITION BY {LOG_ID} ORDER BY {ASKED_AT})"
     return f"SELECT * FROM {rows} QUALIFY {number} = 1"
 
 
 def _merge(at: LogPlace, files: Sequence[str], out: Path, bounds: EngineSpec, scratch: Path) -> None:
     with engine(bounds, scratch) as connection, reading(connection, at.system):
         connection.execute(
-            f"COPY (SELECT * FROM ({each_once(files)}) ORDER BY {ASKED_AT}, {identifiers(ROW_ID)}) "
+            f"COPY (SELECT * FROM ({each_once(files)}) ORDER BY {ASKED_AT}, {LOG_ID}) "
             f"TO {literal(str(out))} (FORMAT parquet, COMPRESSION zstd)"
         )
 

@@ -2,18 +2,18 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
+from uuid import uuid4
 
 import pyarrow as pa
 
 from keepfit.backends.prediction_columns import EVENT_TIME, MOMENT_TYPE, prediction_schema
 
-REQUEST_ID, ROW, ASKED_AT = "request_id", "request_row", "asked_at"
-ROW_ID = (REQUEST_ID, ROW, "version", "role")
-"""What names a row of the log: whoever reads it counts a row of the same names once."""
-_MORE = {ASKED_AT: MOMENT_TYPE, REQUEST_ID: pa.string(), ROW: pa.int32()}
+LOG_ID, REQUEST_ID, ROW, ASKED_AT = "log_id", "request_id", "request_row", "asked_at"
+"""`log_id` names a row of the log: whoever reads it counts rows of the same name once."""
+_MORE = {LOG_ID: pa.string(), ASKED_AT: MOMENT_TYPE, REQUEST_ID: pa.string(), ROW: pa.int32()}
 _UNFIT = (pa.ArrowException, TypeError, ValueError, OverflowError)
 _log = logging.getLogger(__name__)
 
@@ -23,6 +23,7 @@ class Entry:
     """One score of one row of a request."""
 
     request_id: str
+    """As the client named it: requests that have nothing else in common may share it."""
     at: datetime
     """When it was asked, in UTC."""
     version: str
@@ -37,6 +38,8 @@ class Entry:
     """Which row of the request it is."""
     event_time: datetime | None = None
     """The row's own moment, if the request gave it; else it is the moment of the request."""
+    log_id: str = field(default_factory=lambda: uuid4().hex)
+    """What names it in the log, however often it is written."""
 
     @property
     def day(self) -> date:
@@ -68,6 +71,7 @@ class LogTable:
         columns["score"] = [entry.score for entry in entries]
         columns["version"] = [entry.version for entry in entries]
         columns["role"] = [entry.role for entry in entries]
+        columns[LOG_ID] = [entry.log_id for entry in entries]
         columns[ASKED_AT] = [entry.at for entry in entries]
         columns[REQUEST_ID] = [entry.request_id for entry in entries]
         columns[ROW] = [entry.row for entry in entries]

@@ -63,8 +63,8 @@ def _online(table: str, kinds: Mapping[str, str], there: Mapping[str, str], with
     keys = ", ".join(_typed(name, kind, there[name]) for name, kind in kinds.items() if name != "event_time")
     known = " AND ".join(f"{identifier(name)} IS NOT NULL" for name in kinds)
     return (
-        f"SELECT {keys}, event_time, score, version, role, asked_at, "
-        "concat_ws('/', request_id, lpad(CAST(request_row AS VARCHAR), 9, '0')) AS made_by, false AS exact "
+        f"SELECT {keys}, event_time, score, version, role, asked_at, false AS exact, "
+        "concat_ws('/', request_id, lpad(CAST(request_row AS VARCHAR), 9, '0'), log_id) AS made_by "
         f"FROM {identifier(table)} WHERE {between('event_time', within)} AND {known}"
     )
 
