@@ -374,6 +374,22 @@ def test_a_column_that_is_there_twice_is_told_and_costs_the_others_nothing(tmp_p
     ]
 
 
+def test_columns_that_differ_only_in_capitals_are_told_and_not_taken_for_each_other(tmp_path: Path) -> None:
+    empty = pa.array([None, None], pa.int64())
+    file = write(tmp_path, {"a": pa.array([1, 2]), "A": empty, "b": empty, "ä": pa.array([1, 2]), "Ä": empty})
+    kind = "expect_column_values_to_not_be_null"
+    names = ("A", "a", "b", "ä", "Ä")
+    found = validated(file, *({"type": kind, "kwargs": {"column": name}} for name in names), key=("a",))
+    alike = "the columns 'a', 'A' differ only in capitals, and the engine does not tell them apart"
+    assert [str(each) for each in found.failures] == [
+        f"A: schema: {alike} (named by 1 expectations)",
+        f"a: schema: {alike} (named by 1 expectations)",
+        f"b: {kind}: 2 of 2 rows (100.0%)",
+        f"Ä: {kind}: 2 of 2 rows (100.0%)",
+    ]
+    assert found.missing_share == {"b": 1.0, "Ä": 1.0}
+
+
 @pytest.mark.parametrize("name", ["file_row_number", "File_Row_Number"])
 def test_a_column_named_as_the_engine_numbers_rows_is_refused_by_name(tmp_path: Path, name: str) -> None:
     file = write(tmp_path, {"size": pa.array([1]), name: pa.array([7])})

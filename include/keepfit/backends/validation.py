@@ -84,7 +84,10 @@ def _schema_failures(absent: Mapping[str, Sequence[Entry]], columns: Columns) ->
     often = Counter(columns.listed)
     for name, entries in absent.items():
         worst = min((entry.severity for entry in entries), key=BY_WEIGHT.index)
-        if often[name]:
+        if often[name] == 1:
+            twins = ", ".join(map(repr, columns.alike(name)))
+            why = f"the columns {twins} differ only in capitals, and the engine does not tell them apart"
+        elif often[name]:
             why = f"the column is there {often[name]} times"
         else:
             why = f"the column is not there.{did_you_mean(name, list(often))}"

@@ -24,7 +24,7 @@ class Columns:
     """The columns of a file, by name."""
 
     kinds: Mapping[str, Kind]
-    """Those whose name is there once."""
+    """Those whose name is there once, in capitals or not: the engine does not tell these apart."""
     listed: tuple[str, ...]
     """All names in their order, also those that are there twice."""
     floating: frozenset[str] = frozenset()
@@ -34,13 +34,17 @@ class Columns:
     def of(cls, file: Path) -> Self:
         """Read a file's schema."""
         schema = pq.read_schema(file)
-        often = Counter(schema.names)
-        single = [each for each in schema if often[each.name] == 1]
+        often = Counter(map(_folded, schema.names))
+        single = [each for each in schema if often[_folded(each.name)] == 1]
         return cls(
             {each.name: _kind(each.type) for each in single},
             (*schema.names,),
             frozenset(each.name for each in single if pa.types.is_floating(each.type)),
         )
+
+    def alike(self, name: str) -> tuple[str, ...]:
+        """Return the names of columns that are a name but for capitals, itself among them if it is there."""
+        return tuple(each for each in self.listed if _folded(each) == _folded(name))
 
     def show(self, connection: Connection, file: Path) -> None:
         """Create the view of the rows.
@@ -66,6 +70,11 @@ class Columns:
 def numbered(file: Path) -> str:
     """Write the table function that reads a file with the numbers of its rows."""
     return f"read_parquet([{literal(str(file))}], {NUMBER} = true)"
+
+
+def _folded(name: str) -> str:
+    """Return a name as the engine compares it: only the capitals of ASCII are small letters to it."""
+    return name.encode().lower().decode()
 
 
 def _kind(kind: pa.DataType) -> Kind:
