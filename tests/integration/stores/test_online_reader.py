@@ -233,3 +233,28 @@ def test_an_on_demand_view_that_aggregates_is_refused(repo: Repo) -> None:
         FeatureStoreError, match="'total' aggregates: keepfit reads views that are computed when"
     ):
         OnlineReader(store, ["total:sum_trips"])
+
+
+@pytest.mark.parametrize("repo", ["sqlite"], indirect=True)
+def test_the_event_time_is_the_latest_of_the_features_wanted(repo: Repo) -> None:
+    old = replace(repo, fields={"a_first": Int64, "trips": Int64})
+    store = old.apply()
+    rows = stats((1, "2024-01-02T10:00:00", 1))
+    old.write(rows.assign(a_first=rows["trips"]))
+    old.load(store)
+    now = replace(repo, fields={"trips": Int64, "z_last": Int64})
+    store = now.apply()
+    rows = stats((1, "2024-06-02T10:00:00", 6))
+    now.write(rows.assign(z_last=rows["trips"]))
+    now.load(store)
+    both = replace(repo, fields={"a_first": Int64, "trips": Int64, "z_last": Int64})
+    store = both.apply()
+    months = {"stats:a_first": 1, "stats:trips": 6, "stats:z_last": 6}
+    for features in (["stats:trips"], ["stats:a_first"], [*months], [*months][::-1]):
+        with OnlineReader(store, features) as reader:
+            (moment,) = reader.read([{"driver_id": 1}]).event_times["stats"]
+        assert moment is not None
+        assert moment.month == max(months[feature] for feature in features)
+        answer = store.get_online_features(features, [{"driver_id": 1}])
+        told = {each.event_timestamps[0].seconds for each in answer.proto.results[1:]}
+        assert told == {int(moment.timestamp())}

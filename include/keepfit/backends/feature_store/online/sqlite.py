@@ -90,9 +90,9 @@ class GuardedSqliteOnlineStore(GuardedOnlineStore, SqliteOnlineStore):  # type: 
         """Return what Feast's own returns, of the features that are asked for."""
         name = _table_id(config.project, table, config.registry.enable_online_feature_view_versioning)
         keys = [serialize_entity_key(key, config.entity_key_serialization_version) for key in entity_keys]
-        found = entities_of(self._get_conn(config), name, keys)
         wanted = set(requested_features or (field.name for field in table.features))
-        return [_messages(found.get(key), wanted) for key in keys]
+        found = entities_of(self._get_conn(config), name, keys, wanted)
+        return [_messages(found.get(key)) for key in keys]
 
     def loosen(self, config: RepoConfig, view: FeatureView) -> None:
         """Make a view's rows older than all others."""
@@ -168,13 +168,11 @@ def _spare_index(connection: sqlite3.Connection, table: str) -> None:
     connection.execute(f"CREATE INDEX {identifier(name)} ON {nothing}")
 
 
-def _messages(
-    entity: StoredEntity | None, wanted: set[str]
-) -> tuple[datetime | None, dict[str, Value] | None]:
+def _messages(entity: StoredEntity | None) -> tuple[datetime | None, dict[str, Value] | None]:
     if entity is None:
         return None, None
     values, moment = entity
-    return moment_of(moment), {name: Value.FromString(values[name]) for name in values if name in wanted}
+    return moment_of(moment), {name: Value.FromString(value) for name, value in values.items()}
 
 
 def _upsert(table: str, view: FeatureView, features: list[str]) -> str:

@@ -1,7 +1,7 @@
 """Entities of a SQLite online store, as their bytes, one statement a view."""
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 
 from keepfit.backends.engine import identifier
@@ -9,11 +9,16 @@ from keepfit.backends.engine import identifier
 KEYS_A_STATEMENT = 1000
 
 Entity = tuple[dict[str, bytes], str]
-"""Values by feature, and the event time as SQLite has it."""
+"""Values by feature, and the latest of their event times as SQLite has it."""
 
 
-def entities_of(connection: sqlite3.Connection, table: str, keys: Iterable[bytes]) -> dict[bytes, Entity]:
-    """Return what a view's table holds of some entities."""
+def entities_of(
+    connection: sqlite3.Connection, table: str, keys: Iterable[bytes], features: Collection[str]
+) -> dict[bytes, Entity]:
+    """Return what a view's table holds of some entities and features.
+
+    A feature may be new to an entity, or have gone from the view, so that others have other event times.
+    """
     wanted = list(dict.fromkeys(keys))
     found: dict[bytes, Entity] = {}
     for start in range(0, len(wanted), KEYS_A_STATEMENT):
@@ -24,11 +29,15 @@ def entities_of(connection: sqlite3.Connection, table: str, keys: Iterable[bytes
             f"WHERE entity_key IN ({','.join('?' * len(part))})"
         )
         for key, feature, value, moment in connection.execute(statement, part):
+            if feature not in features:
+                continue
             entity = found.get(key)
             if entity is None:
                 found[key] = ({feature: value}, moment)
-            else:
-                entity[0][feature] = value
+                continue
+            entity[0][feature] = value
+            if moment != entity[1] and moment_of(moment) > moment_of(entity[1]):
+                found[key] = (entity[0], moment)
     return found
 
 

@@ -31,7 +31,7 @@ class SqliteReading(Reading):
         """Return what is stored of each view's keys."""
         with self._connection() as connection:
             return [
-                _stored(entities_of(connection, table, filter(None, of_view)), features, of_view)
+                _stored(entities_of(connection, table, filter(None, of_view), features), features, of_view)
                 for (table, features), of_view in zip(self._asked, keys, strict=True)
             ]
 
