@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -299,8 +298,8 @@ def test_a_days_files_become_one_that_holds_each_row_once(
     again = entry(0, score=0.1)
     for number in range(3):
         log = logs(seconds=600, features=FEATURES if number < 2 else {"visits": "int64", "spend": "float64"})
-        for each in (entry(number + 1), again):
-            log.append(each if number < 2 else replace(each, features=(1, 2.5)))
+        for each in (entry(number + 1), again) if number < 2 else (entry(3, features=(1, 2.5)),):
+            log.append(each)
         log.close()
     before = rows(tmp_path)
     assert compacted(tmp_path) == Compacted(3, 1)
