@@ -8,7 +8,8 @@ import pytest
 
 from keepfit.backends import model_files
 from keepfit.backends.trainers.lightgbm import train
-from keepfit.plugins import TrainingTask
+from keepfit.pipeline.log_to import LogTo
+from keepfit.plugins import Access, TrainingTask
 from keepfit.serving.copies import Copies, LastLive, Recorded
 from keepfit.serving.keeper import Keeper
 from keepfit.serving.logs import Logs
@@ -78,7 +79,7 @@ def refresh(served: ServedModel, root: Path) -> None:
         served=served,
         pointers=Pointers(load_project(root).locations),
         copies=Copies(root / "copies", "returns"),
-        logs=Logs("", "returns", dict, SETTINGS),
+        logs=Logs(LogTo("", None, Access(url=str, storage=lambda _: {})), "returns", dict, SETTINGS),
         settings=SETTINGS,
         meters=Meters(),
     ).refresh()
