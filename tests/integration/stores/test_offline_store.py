@@ -250,6 +250,20 @@ def test_a_column_that_a_source_lacks_is_named_with_the_source(
     )
 
 
+def test_a_column_that_a_source_lacks_is_named_when_it_is_materialised_too(
+    both: tuple[Offline, FeatureStore, FeatureStore],
+) -> None:
+    offline, ours, _ = both
+    lacking = table([(1, "Ulm", 0, 0, 7)]).drop_columns("name")
+    pq.write_table(lacking, offline.root / "trips.parquet")
+    with pytest.raises(FeatureStoreError) as raised:
+        latest(ours, 2)
+    assert str(raised.value) == (
+        "A view needs the column 'name', which its source 'trips' does not have. "
+        "It has: driver_id, city, at, made, n, rain. Correct the view, or the files of the source."
+    )
+
+
 def test_rows_may_be_a_query(both: tuple[Offline, FeatureStore, FeatureStore]) -> None:
     offline, ours, _ = both
     pq.write_table(table([(1, "Ulm", 0, 0, 7)]), offline.root / "trips.parquet")

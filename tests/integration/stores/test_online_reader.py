@@ -10,13 +10,14 @@ from typing import Any
 import pandas as pd
 import pytest
 import redis
-from feast import FeatureService, FeatureStore, FeatureView, Field, FileSource, RequestSource
+from feast import Entity, FeatureService, FeatureStore, FeatureView, Field, FileSource, RequestSource
 from feast.aggregation import Aggregation
 from feast.data_format import ParquetFormat
 from feast.on_demand_feature_view import OnDemandFeatureView, on_demand_feature_view
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 from feast.types import Float64, Int64, String
+from feast.value_type import ValueType
 from tests.integration.stores.conftest import DRIVER, Repo, stats
 from tests.integration.stores.test_guarded_stores import PAIR, TYPES, everything
 
@@ -89,6 +90,18 @@ def test_a_row_without_a_key_and_a_key_of_another_type_are_refused(repo: Repo) -
     )
     assert str(wrong.value).startswith(
         "'one' in the column 'driver_id' is no Int64, which the key 'driver_id' is declared as: "
+    )
+
+
+@pytest.mark.parametrize("repo", ["sqlite"], indirect=True)
+def test_a_text_that_no_key_can_hold_is_refused(repo: Repo) -> None:
+    entity = Entity(name="driver", join_keys=["driver_id"], value_type=ValueType.STRING)
+    repo = replace(repo, entities=(entity,))
+    repo.apply()
+    with reader(repo, ["stats:trips"]) as (read, _), pytest.raises(FeatureStoreError) as raised:
+        read.read([{"driver_id": "\ud800"}])
+    assert str(raised.value).startswith(
+        r"'\ud800' in the column 'driver_id' is no String, which the key 'driver_id' is declared as: "
     )
 
 

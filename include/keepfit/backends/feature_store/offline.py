@@ -5,6 +5,7 @@ that must be downloaded, and joins as of a moment. Feast's duckdb store joins ea
 inside the time to live: the same values, many times slower, and not in the order of the rows.
 """
 
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -133,6 +134,7 @@ class LakeOfflineStore(DuckDBOfflineStore):  # type: ignore[misc]
             start=start_date,
             end=end_date,
         )
+        _refuse_missing("A view", data_source, latest.columns, found.schema.names)
         return LatestJob(latest, found, _engine(config), _write_data_source, str(config.repo_path))
 
     @staticmethod
@@ -182,17 +184,19 @@ def joined_view(
         ttl=view.ttl or None,
         cut_by_created=cut,
     )
-    _refuse_missing(view.name, source, join)
+    needed = (*join.keys, join.timestamp, join.created, *join.values)
+    _refuse_missing(f"The view {view.name!r}", source, needed, found.schema.names)
     declared = {called[field.name]: field.dtype for field in view.features if field.name in called}
     return JoinedView(join, declared, found.system)
 
 
-def _refuse_missing(view: str, source: DataSource, asked: AsofView) -> None:
-    there = asked.schema.names
-    for column in filter(None, (*asked.keys, asked.timestamp, asked.created, *asked.values)):
+def _refuse_missing(
+    view: str, source: DataSource, needed: Iterable[str | None], there: Sequence[str]
+) -> None:
+    for column in filter(None, needed):
         if column in there:
             continue
-        needs = f"The view {view!r} needs the column {column!r}, which"
+        needs = f"{view} needs the column {column!r}, which"
         lacks = (
             f"does not have.{did_you_mean(column, there)} It has: {', '.join(there)}. Correct the view, or"
         )

@@ -58,7 +58,7 @@ def _part(field: KeyField) -> Callable[[Any], bytes | None]:
     if field.dtype in _LIMITS:
         return _integer(field)
     if field.dtype == String:
-        return lambda value: _text(value) if type(value) is str else _as_feast(field, value)
+        return lambda value: _text(field, value) if type(value) is str else _as_feast(field, value)
     return lambda value: _as_feast(field, value)
 
 
@@ -74,8 +74,11 @@ def _integer(field: KeyField) -> Callable[[Any], bytes | None]:
     return part
 
 
-def _text(value: str) -> bytes:
-    raw = value.encode()
+def _text(field: KeyField, value: str) -> bytes:
+    try:
+        raw = value.encode()
+    except UnicodeEncodeError as error:
+        raise _unfit(field, value, error) from error
     return struct.pack("<II", ValueType.STRING.value, len(raw)) + raw
 
 
@@ -86,8 +89,12 @@ def _as_feast(field: KeyField, value: Any) -> bytes | None:
         found = python_values_to_proto_values([value], field.dtype.to_value_type())
         whole: bytes = serialize_entity_key(EntityKey(join_keys=[""], entity_values=found), VERSION)
     except (TypeError, ValueError, OverflowError) as error:
-        raise FeatureStoreError(
-            f"{value!r} in the column {field.column!r} is no {field.dtype}, which the key {field.name!r} is "
-            f"declared as: {error}"
-        ) from error
+        raise _unfit(field, value, error) from error
     return whole[_NAMELESS:]
+
+
+def _unfit(field: KeyField, value: Any, error: Exception) -> FeatureStoreError:
+    return FeatureStoreError(
+        f"{value!r} in the column {field.column!r} is no {field.dtype}, which the key {field.name!r} is "
+        f"declared as: {error}"
+    )
