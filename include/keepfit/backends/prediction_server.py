@@ -30,27 +30,45 @@ class Served:
         return ", ".join(said) + (f" ({self.problem})" if self.problem else "")
 
 
-def what_is_served(url: str, model: str) -> Served | None:
-    """Ask a server, by a connection of its own; None if it does not serve the model.
+@dataclass(frozen=True)
+class Said:
+    """What one worker of a server said of one model."""
+
+    served: Served | None
+    """None: it does not serve the model."""
+    worker: str | None = None
+    """Which of the server's workers said so; None if it does not tell."""
+    workers: int | None = None
+    """How many workers the server runs with; None if it does not tell."""
+
+
+def what_is_served(url: str, model: str) -> Said:
+    """Ask a server, by a connection of its own, so that any of its workers may answer.
 
     Raises:
         OSError: It does not answer, or not as a prediction server does.
     """
     try:
-        found = _models(url)
+        return _said(_answer(url), model)
     except httpx.HTTPStatusError as error:
         raise OSError(f"answers {error.response.status_code}{_hint(error.response.status_code)}") from error
     except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
         raise OSError(f"does not answer ({type(error).__name__}: {error})") from error
-    return found.get(model)
 
 
-def _models(url: str) -> dict[str, Served]:
+def _answer(url: str) -> Mapping[str, Any]:
     token = os.environ.get(TOKEN)
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     answer = httpx.get(f"{url}/models", headers=headers, timeout=_TIMEOUT, trust_env=False)
     answer.raise_for_status()
-    return {each["name"]: _served(each) for each in answer.json()["models"]}
+    found: Mapping[str, Any] = answer.json()
+    return found
+
+
+def _said(found: Mapping[str, Any], model: str) -> Said:
+    served = {each["name"]: _served(each) for each in found["models"]}
+    worker, workers = found.get("worker"), found.get("workers")
+    return Said(served.get(model), None if worker is None else str(worker), workers and int(workers))
 
 
 def _served(said: Mapping[str, Any]) -> Served:

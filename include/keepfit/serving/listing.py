@@ -1,5 +1,6 @@
 """What is told of the models that are served."""
 
+import os
 from typing import Any
 
 from keepfit.serving.line import Line
@@ -8,8 +9,12 @@ from keepfit.serving.service import Service
 
 
 def listed(service: Service) -> dict[str, Any]:
-    """Return who answers for each model."""
-    return {"models": [_listed(each) for each in service.models.values()]}
+    """Return who answers for each model, and which of how many workers says so: each loads for itself."""
+    return {
+        "worker": os.getpid(),
+        "workers": service.settings.workers,
+        "models": [_listed(each) for each in service.models.values()],
+    }
 
 
 def described(served: ServedModel) -> dict[str, Any]:

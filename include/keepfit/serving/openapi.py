@@ -17,6 +17,15 @@ _REFUSALS = {
     "500": "The model or an on-demand view failed.",
     "503": "No version is loaded yet, the online store is away, or the server is too busy.",
 }
+_MODELS = {
+    "type": "object",
+    "required": ["worker", "workers", "models"],
+    "properties": {
+        "worker": {"type": "integer", "description": "The process that answers; each loads for itself."},
+        "workers": {"type": "integer", "description": "How many processes the server runs with."},
+        "models": {"type": "array", "items": {"type": "object", "required": ["name", "champion"]}},
+    },
+}
 _NAME = {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}
 _ID = {
     "name": "X-Request-ID",
@@ -54,6 +63,7 @@ def _complete(schema: dict[str, Any], *, token: bool) -> None:
         },
         **{status: _refusal(status) for status in _REFUSALS},
     }
+    schema["paths"]["/models"]["get"]["responses"]["200"]["content"] = _json(_MODELS)
     one = schema["paths"]["/models/{name}"]["get"]
     one["parameters"] = [_NAME]
     one["responses"]["404"] = _refusal("404")

@@ -4,12 +4,15 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import timedelta
 
 import pandas as pd
 import pytest
 from tests.integration.serving.conftest import MODEL, ROW, Answering, Shop, until
 
 from keepfit.backends import model_files
+from keepfit.backends.prediction_server import Served, what_is_served
+from keepfit.steps.serve_check import wait_until_served
 
 TOKEN = "an-open-secret"  # noqa: S105 - it opens nothing else
 PROMISED = 0.3 + 1.5
@@ -66,6 +69,13 @@ def test_workers_count_together(guarded: Answering) -> None:
     assert guarded.counted(counter) == before + 20
     text = guarded.client.get("/metrics").text
     assert all(line.startswith(("#", "keepfit_")) for line in text.splitlines())
+
+
+def test_each_worker_is_asked_whether_it_follows(guarded: Answering, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEEPFIT_SERVING_TOKEN", TOKEN)
+    wait_until_served([guarded.url], MODEL, Served(champion="1"), timedelta(seconds=30))
+    heard = {what_is_served(guarded.url, MODEL).workers for _ in range(2)}
+    assert heard == {2}
 
 
 @contextmanager

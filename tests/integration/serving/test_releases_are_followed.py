@@ -2,11 +2,12 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from random import Random
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
@@ -134,13 +135,31 @@ def test_an_alias_moved_behind_keepfit_s_back_is_shown_with_what_settles_it(watc
 def saying(*answers: Any, status: int = 200) -> Iterator[str]:
     """A server that gives one answer after the other, and the last for ever."""
     left = list(answers)
+    with asked(lambda: {"models": left.pop(0) if len(left) > 1 else left[0]}, status) as url:
+        yield url
 
+
+@contextmanager
+def working(*workers: list[Any], **more: Any) -> Iterator[str]:
+    """A server any of whose workers answers; each gives its answers one by one, and its last for ever."""
+    chance = Random(7)  # noqa: S311, no secret
+
+    def answer() -> dict[str, Any]:
+        number = chance.randrange(len(workers))
+        left = workers[number]
+        return {"worker": 100 + number, **more, "models": left.pop(0) if len(left) > 1 else left[0]}
+
+    with asked(answer) as url:
+        yield url
+
+
+@contextmanager
+def asked(answer: Callable[[], dict[str, Any]], status: int = 200) -> Iterator[str]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            said = left.pop(0) if len(left) > 1 else left[0]
             self.send_response(status)
             self.end_headers()
-            self.wfile.write(json.dumps({"models": said}).encode())
+            self.wfile.write(json.dumps(answer()).encode())
 
         def log_message(self, *_: Any) -> None:
             """Say nothing."""
@@ -209,10 +228,30 @@ def test_a_server_that_is_away_or_closed_to_us_says_so() -> None:
         waited("http://127.0.0.1:1")
 
 
-def test_every_worker_of_a_server_must_follow() -> None:
-    changing = [said("1"), said("1"), said("2")] * 20
-    with saying(*changing) as url, pytest.raises(NotServedError, match="still answers with champion 2"):
-        waited(url, workers=2)
+@pytest.mark.parametrize("number", [2, 4, 8])
+def test_a_worker_that_never_follows_is_not_lucky(number: int) -> None:
+    others = [[said("1")] for _ in range(number - 1)]
+    words = f"{number} workers|worker {99 + number} still answers with champion 2"
+    with working(*others, [said("2")]) as url, pytest.raises(NotServedError, match=words):
+        waited(url, workers=number, seconds=2)
+
+
+def test_every_worker_of_a_server_may_follow_in_its_own_time() -> None:
+    with working([said("2"), said("1")], [said("1")], [said(None), said("2"), said("1")]) as url:
+        waited(url, workers=3, seconds=20)
+
+
+def test_a_server_knows_best_how_many_workers_it_has() -> None:
+    with working([said("1")], workers=1) as url:
+        waited(url, workers=4)
+    with working([said("1")], workers=2) as url, pytest.raises(NotServedError) as error:
+        waited(url)
+    assert f"{url} only 1 of its 2 workers have answered" in str(error.value)
+
+
+def test_a_server_that_does_not_tell_its_workers_is_taken_as_one() -> None:
+    with saying(said("2"), said("1")) as url:
+        waited(url, workers=4, seconds=20)
 
 
 def run(shop: "Shop", run_id: str, **settings: Any) -> ReleaseRun:

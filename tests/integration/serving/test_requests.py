@@ -295,6 +295,10 @@ def test_the_openapi_describes_what_is_asked_and_answered(server: Answering) -> 
     for body in ({"features": ROW}, {"rows": [{"features": ROW}, looked_up()]}):
         check(operation["requestBody"], body)
         check(operation["responses"]["200"], server.predict(body).json())
+    models = schema["paths"]["/models"]["get"]["responses"]["200"]
+    found = server.client.get("/models").json()
+    check(models, found)
+    assert (found["worker"] > 0, found["workers"]) == (True, 1)
     for body, status, _, _ in REFUSED:
         check(operation["responses"][str(status)], server.predict(body).json())
     with pytest.raises(jsonschema.ValidationError):
