@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keepfit.backends.coded_model import CodedModel
-from keepfit.backends.coding import Coding
+from keepfit.backends.coding import LARGEST, Coding, Matrix
 from keepfit.backends.row_scorers import RowCoder, choose_scorer
 from keepfit.backends.trainers.lightgbm import train as train_lightgbm
 from keepfit.backends.trainers.sklearn import SkopsModel
@@ -25,7 +25,13 @@ ROWS = classes(400)
 FRAME = features_of(ROWS)
 TRAIN = {"lightgbm": train_lightgbm, "xgboost": train_xgboost}
 NUMBERS = st.one_of(
-    st.floats(), st.integers(-(2**63), 2**63 - 1), st.booleans(), st.none(), st.just(float("inf"))
+    st.floats(),
+    st.integers(),
+    st.booleans(),
+    st.none(),
+    st.sampled_from(
+        [float("inf"), LARGEST, -LARGEST, 1e39, -1e39, 2**63, 2**64, -(2**70), 10**39, -(10**400)]
+    ),
 )
 CATEGORY = st.one_of(
     st.sampled_from(["red", "7", "true", ""]),
@@ -108,6 +114,19 @@ def test_the_fast_way_is_taken_where_it_agrees_with_the_model(how: str, way: str
         np.testing.assert_allclose(scorer.score(row[None, :]), model.score(row[None, :]), rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("how", ["lightgbm", "xgboost", "ensemble.RandomForestClassifier"])
+def test_a_number_that_no_learner_takes_is_missing_in_a_frame_and_in_a_row(how: str) -> None:
+    model = trained(how)
+    row: dict[str, Any] = {str(name): value for name, value in FRAME.iloc[0].items()}
+    coder = RowCoder(model.coding)
+    name, scorer = coder.numbers[0], choose_scorer(model, model.coding.matrix(FRAME))
+    missing = model.predict(pd.DataFrame([row | {name: np.nan}]))
+    for large in (1e39, -1e39, 10**39):
+        values = row | {name: large}
+        np.testing.assert_array_equal(model.predict(pd.DataFrame([values])), missing)
+        np.testing.assert_allclose(scorer.score(coder.matrix([coder.code(values)])), missing, atol=1e-6)
+
+
 def test_a_fast_way_that_disagrees_is_not_taken() -> None:
     model = trained("ensemble.RandomForestClassifier")
     assert isinstance(model, SkopsModel)
@@ -118,6 +137,18 @@ def test_a_fast_way_that_disagrees_is_not_taken() -> None:
     scorer = choose_scorer(model, matrix)
     assert scorer.way == "as trained"
     np.testing.assert_array_equal(scorer.score(matrix), other.score(matrix))
+
+
+def test_a_fast_way_that_differs_at_the_far_ends_is_not_taken() -> None:
+    model = trained("ensemble.RandomForestClassifier")
+    matrix, own = model.coding.matrix(FRAME), model.score
+
+    def score(rows: Matrix) -> Matrix:
+        scores: Matrix = own(rows) + (rows == LARGEST).any(axis=1)
+        return scores
+
+    model.score = score  # type: ignore[method-assign,assignment]
+    assert choose_scorer(model, matrix).way == "as trained"
 
 
 def test_a_model_that_holds_up_a_process_is_known_as_slow() -> None:

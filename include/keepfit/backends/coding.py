@@ -12,6 +12,8 @@ from keepfit.errors import FeatureStoreError
 
 Kind = Literal["number", "category"]
 Matrix = NDArray[np.float64]
+LARGEST = float(np.finfo(np.float32).max)
+"""The largest number that every learner takes: some hold their numbers as float32."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,7 @@ class Coding:
     """The features of a model in order, and the levels of each category.
 
     A number stays itself, a truth value is 0 or 1, a category is the position of its level. What is missing,
-    infinite, or a category never seen in training is NaN.
+    infinite, too large for a float32, or a category never seen in training is NaN.
     """
 
     features: Mapping[str, Kind]
@@ -87,11 +89,23 @@ def _number(values: "pd.Series[Any]") -> Matrix:
             "Make a number of them (an hour, a duration in minutes) in the transform."
         )
     try:
-        coded = pd.to_numeric(values).to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
+        coded = _floats(values)
     except (ValueError, TypeError) as error:
         raise FeatureStoreError(
             f"The feature {values.name!r} holds something that is no number ({error}). "
             "Declare it as String in features.py if it is a category, else correct its transform."
         ) from error
-    coded[np.isinf(coded)] = np.nan
+    coded[np.abs(coded) > LARGEST] = np.nan
     return coded
+
+
+def _floats(values: "pd.Series[Any]") -> Matrix:
+    try:
+        return pd.to_numeric(values).to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
+    except OverflowError:
+        return _floats(values.map(_bounded))
+
+
+def _bounded(value: Any) -> Any:
+    """Return a value, or nothing for an integer that no float holds."""
+    return None if isinstance(value, int) and abs(value) > LARGEST else value

@@ -85,7 +85,8 @@ class _Routes:
             _check_id(given)
             model = self._service.find(name)
             question = read_question(
-                await read_body(request, self._settings.max_body_bytes), self._settings.max_rows
+                await read_body(request, self._settings.max_body_bytes, self._settings.timeout_seconds),
+                self._settings.max_rows,
             )
             response = _answered(
                 name,
@@ -150,7 +151,7 @@ def _answered(name: str, request_id: str, found: list[Prediction], single: bool)
 
 def _refused(refused: RefusedError, request_id: str | None) -> Response:
     headers = {"X-Request-ID": request_id} if request_id and _REQUEST_ID.fullmatch(request_id) else {}
-    if refused.status in (400, 413):
+    if refused.status in (400, 408, 413):
         headers["Connection"] = "close"
     if refused.status == _NOT_READY:
         headers["Retry-After"] = "1"

@@ -1,5 +1,6 @@
 """A request's body, never read beyond what is allowed."""
 
+import asyncio
 from typing import Any, Protocol
 
 from keepfit.serving.refused import RefusedError
@@ -17,12 +18,24 @@ class Request(Protocol):
         """Gives the next part of it."""
 
 
-async def read_body(request: Request, most: int) -> bytes:
+async def read_body(request: Request, most: int, seconds: float) -> bytes:
     """Return a whole body.
 
     Raises:
-        RefusedError: It is too long, or ends early.
+        RefusedError: It is too long, takes too long, or ends early.
     """
+    try:
+        async with asyncio.timeout(seconds):
+            return await _whole(request, most)
+    except TimeoutError:
+        raise RefusedError(
+            408,
+            f"The body was not here after {seconds:g} seconds. Send it faster, or raise "
+            "serving.timeout_seconds.",
+        ) from None
+
+
+async def _whole(request: Request, most: int) -> bytes:
     announced = request.headers.get("content-length", "0")
     if announced.isdigit() and int(announced) > most:
         raise _too_long(most)

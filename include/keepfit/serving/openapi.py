@@ -12,6 +12,7 @@ _REFUSALS = {
     "400": "The body is no JSON, or X-Request-ID has signs it may not have.",
     "401": "The token is missing or wrong, where the server asks for one.",
     "404": "The model is not served, or an entity is unknown to the online store.",
+    "408": "The body did not arrive in time.",
     "413": "The body, or the number of rows, is above the server's limit.",
     "422": "A feature, a key or a field is missing, unknown or of a wrong type.",
     "500": "The model or an on-demand view failed.",

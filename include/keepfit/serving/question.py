@@ -1,11 +1,12 @@
 """What a request may say: its shape, and what is wrong with one of another shape."""
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import msgspec
 
+from keepfit.backends.coding import LARGEST
 from keepfit.backends.row_scorers import Value
 from keepfit.serving.refused import RefusedError
 from keepfit.spec.problem import did_you_mean
@@ -58,8 +59,12 @@ def read_question(body: bytes, most: int) -> Question:
         raise RefusedError(
             400, f"The body is no JSON: {error}. NaN and Infinity are none; write null."
         ) from None
-    if question.rows is not None:
+    if question.rows is None:
+        _check_row(question, "")
+    else:
         _check_rows(question, most)
+        for at, row in enumerate(question.rows):
+            _check_row(row, f"rows[{at}].")
     return question
 
 
@@ -77,6 +82,24 @@ def _check_rows(question: Question, most: int) -> None:
             f"{len(rows)} rows in one request; {most} are the most. Split it, or raise serving.max_rows.",
             ["rows"],
         )
+
+
+def _check_row(row: Row, place: str) -> None:
+    for name, value in row.features.items():
+        if value.__class__ is not str and value is not None and not -LARGEST <= value <= LARGEST:  # type: ignore[operator]
+            raise RefusedError(
+                422,
+                f"{place}features.{name} is too large: a number is from {-LARGEST:.4g} to {LARGEST:.4g}. "
+                "Write null where a value is not known.",
+                [f"{place}features.{name}"],
+            )
+    if row.event_time is not None:
+        try:
+            row.event_time.astimezone(UTC)
+        except OverflowError:
+            raise RefusedError(
+                422, f"{place}event_time is not within the years 1 to 9999 in UTC.", [f"{place}event_time"]
+            ) from None
 
 
 def _misshapen(body: bytes, said: str) -> RefusedError:

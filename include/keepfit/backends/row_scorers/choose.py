@@ -1,7 +1,7 @@
 """Which way a loaded model scores a few rows: the fast one where it agrees, else its own."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keepfit.backends.coded_model import CodedModel
-from keepfit.backends.coding import Matrix
+from keepfit.backends.coding import LARGEST, Matrix
 
 Score = Callable[[Matrix], NDArray[np.float64]]
 FAST = {
@@ -46,7 +46,7 @@ def choose_scorer(model: CodedModel, reference: Matrix) -> RowScorer:
         model: The loaded model.
         reference: Coded rows of its training, at least one.
     """
-    probes = _probes(reference[:_ROWS])
+    probes = _probes(reference[:_ROWS], model.coding.numbers)
     way, module = FAST[model.flavor]
     fast: Score | None = import_module(module).scorer(model)
     if fast is not None and _agree(fast, model.score, probes):
@@ -54,12 +54,14 @@ def choose_scorer(model: CodedModel, reference: Matrix) -> RowScorer:
     return RowScorer(model.score, OWN, _seconds(model.score, reference[:1]))
 
 
-def _probes(rows: Matrix) -> Matrix:
-    """Return the rows, and one for each feature that lacks it, and one that lacks them all."""
+def _probes(rows: Matrix, numbers: Sequence[int]) -> Matrix:
+    """Return the rows, one for each feature that lacks it, one that lacks them all, and the far ends."""
     gaps = np.repeat(rows[:1], rows.shape[1] + 1, axis=0)
     np.fill_diagonal(gaps, np.nan)
     gaps[-1] = np.nan
-    return np.vstack([rows, gaps])
+    ends = np.repeat(rows[:1], 2, axis=0)
+    ends[:, numbers] = [[-LARGEST], [LARGEST]]
+    return np.vstack([rows, gaps, ends])
 
 
 def _agree(fast: Score, own: Score, rows: Matrix) -> bool:

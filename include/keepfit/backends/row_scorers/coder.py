@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from keepfit.backends.coding import Coding, category_text
+from keepfit.backends.coding import LARGEST, Coding, category_text
 
 Value = float | int | str | bool | None
 Numbers = list[float]
@@ -45,9 +45,9 @@ class RowCoder:
             if value is None:
                 coded.append(_MISSING)
             elif levels is None:
-                # Most are finite floats, and a call costs as much as all else.
-                finite = value.__class__ is float and value - value == 0.0
-                coded.append(value if finite else number(value))  # type: ignore[arg-type]
+                # Most are floats that fit, and a call costs as much as all else.
+                fits = value.__class__ is float and -LARGEST <= value <= LARGEST
+                coded.append(value if fits else number(value))  # type: ignore[arg-type]
             else:
                 coded.append(category(value, levels))
         return coded
@@ -66,14 +66,14 @@ class RowCoder:
 
 
 def number(value: Value) -> float:
-    """Return a number or a truth value as a learner sees it: what is infinite is missing."""
+    """Return a number or a truth value as a learner sees it: what is too large is missing."""
     if isinstance(value, str) or value is None:
         raise TypeError(f"{value!r} is no number")
     try:
         known = float(value)
     except OverflowError:
         return _MISSING
-    return known if math.isfinite(known) else _MISSING
+    return known if abs(known) <= LARGEST else _MISSING
 
 
 def category(value: Value, levels: Mapping[str, float]) -> float:
