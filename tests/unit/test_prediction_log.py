@@ -158,6 +158,41 @@ def test_a_value_of_another_kind_is_null_and_holds_nothing_up(
     assert [(row["visits"], row["city"]) for row in rows(tmp_path)] == [(None, None), (2.0, "Ulm")]
 
 
+@pytest.mark.parametrize(
+    ("kind", "given", "written"),
+    [
+        ("int64", 4.9, None),
+        ("int64", 4.0, 4),
+        ("int64", "1", None),
+        ("int64", True, None),
+        ("int64", 2**63, None),
+        ("string", 5, "5"),
+        ("string", 5.0, None),
+        ("string", True, None),
+        ("float64", 2**53 + 1, None),
+        ("float64", 4, 4.0),
+        ("bool", 1, None),
+        ("timestamp", "2024-05-06T14:00:00+02:00", NOON),
+        ("timestamp", "2024-05-06T12:00:00", None),
+        ("timestamp", 5, None),
+        ("date", "2024-05-06", date(2024, 5, 6)),
+        ("date", "today", None),
+    ],
+)
+def test_a_key_is_logged_as_the_key_it_is_or_not_at_all(
+    logs: Callable[..., PredictionLog], tmp_path: Path, kind: str, given: Any, written: Any
+) -> None:
+    log = logs(seconds=600, keys={"order_id": kind})
+    log.append(entry(1, key={"order_id": given}))
+    log.close()
+    assert numbers(tmp_path) == [written]
+    if written is None:
+        with pytest.raises(TypeError, match=r"must be "):
+            log.keyed({"order_id": given})
+    else:
+        assert log.keyed({"order_id": given, "other": 1}) == {"order_id": written}
+
+
 def test_a_row_with_too_few_features_is_refused_at_once(logs: Callable[..., PredictionLog]) -> None:
     with pytest.raises(ValueError, match=r"1 features for 2 columns\."):
         logs().append(entry(1, features=(1,)))

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import pyarrow as pa
 
+from keepfit.backends.log_keys import logged_key
 from keepfit.backends.prediction_columns import EVENT_TIME, MOMENT_TYPE, prediction_schema
 
 LOG_ID, REQUEST_ID, ROW, ASKED_AT = "log_id", "request_id", "request_row", "asked_at"
@@ -57,13 +58,29 @@ class LogTable:
             FeatureStoreError: A feature or key has a name that the log needs itself.
         """
         self.features = tuple(features)
-        self._keys = tuple(keys)
+        self._keys = dict(keys)
+        self.keys = tuple(keys)
         self._schema = prediction_schema(keys, features, _MORE)
+
+    def keyed(self, key: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a row's key as it is logged; what has no column is left out.
+
+        Raises:
+            TypeError: A value does not fit its column; the second argument is its name.
+        """
+        found = {}
+        for name in self._keys.keys() & key.keys():
+            try:
+                found[name] = logged_key(key[name], self._keys[name])
+            except TypeError as error:
+                raise TypeError(str(error), name) from None
+        return found
 
     def of(self, entries: Sequence[Entry]) -> pa.Table:
         """Write entries, at least one, as a table; a value of another kind than its column's is null."""
         columns: dict[str, Sequence[Any]] = {
-            name: [entry.key.get(name) for entry in entries] for name in self._keys
+            name: [_key(entry.key.get(name), name, kind) for entry in entries]
+            for name, kind in self._keys.items()
         }
         columns[EVENT_TIME] = [entry.event_time or entry.at for entry in entries]
         by_feature = zip(*(entry.features for entry in entries), strict=True)
@@ -76,6 +93,14 @@ class LogTable:
         columns[REQUEST_ID] = [entry.request_id for entry in entries]
         columns[ROW] = [entry.row for entry in entries]
         return pa.table([_column(columns[each.name], each) for each in self._schema], schema=self._schema)
+
+
+def _key(value: Any, name: str, kind: str) -> Any:
+    try:
+        return logged_key(value, kind)
+    except TypeError as error:
+        _log.warning("The prediction log writes a value of %s as null: it %s", name, error)
+        return None
 
 
 def _column(values: Sequence[Any], column: pa.Field) -> pa.Array:

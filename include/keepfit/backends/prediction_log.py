@@ -84,6 +84,15 @@ class PredictionLog:
             oldest = next(iter(self._writing or self._waiting), None)
         return oldest.at if oldest else None
 
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Name the columns of a row's key."""
+        return self._table.keys
+
+    def keyed(self, key: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a row's key as it is logged; see `LogTable.keyed`."""
+        return self._table.keyed(key)
+
     def append(self, entry: Entry) -> None:
         """Take a row.
 

@@ -1,7 +1,7 @@
 """One model as it is served: rows in, predictions out."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -69,13 +69,16 @@ class ServedModel:
             raise RefusedError(
                 503, f"No champion of {self.name} is loaded. {self.problem or 'Try again soon.'}"
             )
+        keys = [_key(row, line, f"rows[{at}]." if len(rows) > 1 else "") for at, row in enumerate(rows)]
         if any(row.entities is not None for row in rows):
             values = await self.look_up.features(rows, line)
         else:
             values = [row.features for row in rows]
         turns = self._turns(line, rows, values, request_id)
         scores = await self._scores(line, turns, values)
-        self._keep(line, rows=rows, values=values, turns=turns, scores=scores, request_id=request_id)
+        self._keep(
+            line, rows=rows, keys=keys, values=values, turns=turns, scores=scores, request_id=request_id
+        )
         return [
             Prediction(score, version.version, role, self._positive(score))
             for (version, role, _), score in zip(turns, scores, strict=True)
@@ -129,6 +132,7 @@ class ServedModel:
         line: Line,
         *,
         rows: Sequence[Row],
+        keys: Sequence[Mapping[str, Any]],
         values: Sequence[dict[str, Value]],
         turns: "list[Turn]",
         scores: Sequence[float],
@@ -141,7 +145,7 @@ class ServedModel:
             if version.log is None and shadow is None:
                 continue
             row = rows[at]
-            asked = Asked(request_id, at, now, _key(row), values[at], row.event_time)
+            asked = Asked(request_id, at, now, keys[at], values[at], row.event_time)
             if version.log is not None:
                 features = version.coder.given(values[at], coded)
                 version.log.append(asked.entry(version.version, role, features, scores[at]))
@@ -152,8 +156,24 @@ class ServedModel:
 Turn = tuple[ServedVersion, str, Numbers]
 
 
-def _key(row: Row) -> dict[str, Any]:
-    return {**(row.entities or {}), **(row.key or {})}
+def _key(row: Row, line: Line, place: str) -> Mapping[str, Any]:
+    """Return the row's key as it is logged, or say which part cannot be logged as the key it is."""
+    key = {**(row.entities or {}), **(row.key or {})}
+    if not key or (log := line.champion.log) is None:
+        return key
+    if strange := [name for name in row.key or {} if name not in log.keys]:
+        raise RefusedError(
+            422,
+            f"{strange[0][:64]!r} is none of this model's keys.{did_you_mean(strange[0][:64], log.keys)} "
+            f"They are: {', '.join(sorted(log.keys))}.",
+            [f"{place}key.{strange[0][:64]}"],
+        )
+    try:
+        return {**key, **log.keyed(key)}
+    except TypeError as error:
+        said, name = error.args
+        block = "key" if name in (row.key or {}) else "entities"
+        raise RefusedError(422, f"{block}.{name} {said}", [f"{place}{block}.{name}"]) from None
 
 
 def _coded(version: ServedVersion, values: dict[str, Value], place: str) -> Numbers:

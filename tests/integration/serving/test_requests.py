@@ -82,6 +82,18 @@ BRING = "Bring its features there, give them in `features`, or set serving.unkno
 NONE = "NaN and Infinity are none; write null."
 REFUSED: list[tuple[Any, int, str, list[str]]] = [
     (
+        {"features": ROW, "key": {"order": 17}},
+        422,
+        "'order' is none of this model's keys. Did you mean 'order_id'? They are: customer, order_id.",
+        ["key.order"],
+    ),
+    (
+        {"features": ROW, "key": {"order_id": 4.9}},
+        422,
+        "key.order_id must be a whole number or null, not 4.9.",
+        ["key.order_id"],
+    ),
+    (
         {"features": without("tier")},
         422,
         "Version 1 of returns_soon needs tier, which the row lacks. " + NULL,
