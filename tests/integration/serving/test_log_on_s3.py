@@ -41,7 +41,7 @@ def away(shop: Shop, s3: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]
     monkeypatch.setenv("AIRFLOW_CONN_LOGS", json.dumps(connection))
     monkeypatch.setenv("AIRFLOW_HOME", str(shop.home / "airflow"))
     before = FILES["keepfit.yaml"]
-    put = "serving: {log_to: s3://returns-log/live/, log_connection: logs, "
+    put = "serving: {log_to: s3://logs/live/, log_connection: logs, "
     shop.write("keepfit.yaml", before.replace("serving: {", put))
     yield shop
     shop.write("keepfit.yaml", before)
@@ -54,7 +54,7 @@ def known_as_logs(s3: Any) -> Access:
 
 
 def files(s3: Any) -> list[str]:
-    return [each["Key"] for each in s3.list_objects_v2(Bucket="returns-log").get("Contents", ())]
+    return [each["Key"] for each in s3.list_objects_v2(Bucket="logs").get("Contents", ())]
 
 
 def publish_orders(shop: Shop) -> None:
@@ -81,18 +81,16 @@ def test_a_server_logs_to_s3_and_sweep_and_monitor_find_it_there(
         # The bucket is missing: who asks is answered, and who watches is told.
         until(lambda: server.served()["problem"], "the problem", 60)
         assert (
-            "The prediction log is not written: The prediction log at s3://returns-log/live/online__returns_soon "
+            "The prediction log is not written: The prediction log at s3://logs/live/online__returns_soon "
             "cannot be reached: The specified bucket does not exist. Check that the bucket of "
             "`serving.log_to` in feature_repo/keepfit.yaml exists, and that the credentials may list, read, "
             "write and delete there: those of `serving.log_connection`"
         ) in server.served()["problem"]
         assert server.predict().status_code == 200
         assert server.counted("keepfit_log_lag_seconds") > 0
-        with pytest.raises(
-            SourceError, match=r"at s3://returns-log/live/online__\S+ cannot be reached: The spec"
-        ):
+        with pytest.raises(SourceError, match=r"at s3://logs/live/online__\S+ cannot be reached: The spec"):
             compact_logs(away.project, access)
-        s3.create_bucket(Bucket="returns-log")
+        s3.create_bucket(Bucket="logs")
         until(lambda: files(s3), "the log", 60)
         until(lambda: server.served()["problem"] is None, "its end", 60)
         known = len(files(s3))
