@@ -309,7 +309,7 @@ def test_the_version_has_a_model_card_that_the_command_shows(store: Store, tmp_p
     assert len(pd.read_parquet(folder.file("holdout_scores.parquet"))) == folder.read("evaluation")["rows"]
     for arguments, complaint in (
         (["returns_soon", "7"], "Version 7 of returns_soon cannot be read: "),
-        (["no_such_model"], "no_such_model has no champion. Name a version: `keepfit card no_such_model VER"),
+        (["no_such_model"], "No model is named 'no_such_model'."),
     ):
         told = CliRunner().invoke(app, ["card", *arguments, *root])
         assert told.exit_code == 1

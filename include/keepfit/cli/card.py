@@ -23,6 +23,9 @@ def card(model: Model, version: Version = None, html: Html = None, root: Root = 
 
         registry = ModelRegistry(locations.tracking_uri, locations.artifacts)
         wanted = version or registry.champion(model)
+        if wanted is None and not registry.versions(model):
+            project.model(model)
+            raise RegistryError(f"{model} has no version yet. Train it: `keepfit run {model} --as-of TIME`.")
         if wanted is None:
             raise RegistryError(f"{model} has no champion. Name a version: `keepfit card {model} VERSION`.")
         found = registry.attached(model, wanted, CARD_PAGE if html else CARD)

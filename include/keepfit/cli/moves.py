@@ -70,10 +70,8 @@ def _said(approval: "Approval") -> str:
 
 def _roles(ledger: "Ledger", model: str, at: datetime | None) -> Iterator[str]:
     champion, challenger = ledger.live(model, at), ledger.live(model, at, "challenger")
-    when = f" at {_second(at)} UTC" if at else ""
-    yield (
-        _told(champion) if champion else f"{model} had no champion{when}." if at else f"{model} has none yet."
-    )
+    none = f"had no champion at {_second(at)} UTC" if at else "has no champion yet"
+    yield _told(champion) if champion else f"{model} {none}."
     if challenger:
         yield _told(challenger)
 

@@ -51,7 +51,7 @@ class GateSpec(Closed):
     """Of the intervals: a challenger that should not pass does so with a chance of at most half the rest."""
     block: Literal["auto", "day", "week"] = "auto"
     """How many days in a row the bootstrap draws at once; `auto` is the cube root of their number, rounded
-    up. Longer blocks allow for longer weather, and need a longer holdout."""
+    up. Longer blocks allow for longer spells, and need a longer holdout."""
     resamples: Annotated[int, Field(ge=100, le=10_000)] = 500
     latency_ms: Limit | None = None
     """The longest that the challenger may take to score one row, in the median."""

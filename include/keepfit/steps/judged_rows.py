@@ -20,7 +20,7 @@ from keepfit.steps.slices import Part, parts
 
 LEAST_LEAD = 0.03
 """The share of the champion's lead over the baseline that a challenger must bring where nothing else is asked
-for. Two seeds of one model on a year of flights differ by about so much (docs/gate.md)."""
+for. Two seeds of one model were measured to differ by about so much (docs/gate.md)."""
 _SHOWN = 5
 
 
