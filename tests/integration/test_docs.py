@@ -55,4 +55,5 @@ def test_the_settings_that_a_page_shows_are_read(page: str, of: type[BaseModel])
     settings = [block for block in blocks if "expectations" not in block]
     assert settings
     for name, value in (item for block in settings for item in block.items()):
-        assert TypeAdapter[Any](of.model_fields[name].annotation).validate_python(value)
+        annotation: Any = of.model_fields[name].annotation
+        assert TypeAdapter[Any](annotation).validate_python(value)
