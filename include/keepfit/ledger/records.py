@@ -8,8 +8,9 @@ from typing import Any, Literal
 from keepfit.errors import LedgerError
 from keepfit.spec import Window
 
-Verdict = Literal["retrain", "keep", "insufficient", "blocked"]
-Trigger = Literal["drift", "performance", "new_rows", "age", "feature_change", "none"]
+Verdict = Literal["retrain", "keep", "insufficient", "blocked", "held"]
+Trigger = str
+"""The rule that called for it, or `none`."""
 
 
 def decision_key(model: str, policy_version: str, window: Window) -> str:

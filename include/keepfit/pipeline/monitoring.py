@@ -130,7 +130,7 @@ class MonitorRun:
 
     def decide(self) -> dict[str, Any]:
         """Decide about the window and record it; a decision made before stands."""
-        from keepfit.steps.decide import Measured, make_decision
+        from keepfit.steps.decide import Measured, Past, make_decision
 
         measured = Measured(
             joined=self.folder.read("join_labels"),
@@ -139,7 +139,8 @@ class MonitorRun:
             champion=self.champion.signal if self.champion else None,
             predicted=share(spans(self.ledger.publications(predictions_of(self.model))), self.window),
         )
-        past = self.ledger.decisions(self.model.name)
+        name = self.model.name
+        past = Past(self.ledger.decisions(name), self.ledger.trainings(name))
         made = make_decision(self.model, self.window, measured, past, self.snapshot.run_id)
         return self.folder.write("decide", _outcome(self.ledger.decide(made)))
 
