@@ -93,9 +93,13 @@ def test_it_is_the_same_each_time_and_reads_back() -> None:
 def test_what_harms_the_model_has_no_share_and_no_worth_at_all_leaves_none() -> None:
     noise = np.random.default_rng(5).normal(size=5_000)
     misled = importances(
-        Linear(1.0, 0.5), holdout().assign(label=lambda each: each["first"] - noise), FEATURES, spec()
+        Linear(1.0, 0.5),
+        holdout().assign(label=lambda each: each["first"] - each["second"] - noise),
+        FEATURES,
+        spec(),
     )
-    assert misled.shares["first"] > 0.9
+    assert misled.features["second"].value < 0
+    assert (misled.shares["first"], misled.shares["second"]) == (1.0, 0.0)
     nothing = importances(Linear(0.0, 0.0), holdout(), FEATURES, spec())
     assert nothing.shares == {}
     undefined = importances(Linear(1.0, 1.0), holdout().assign(label=1.0), FEATURES, spec("r2"))

@@ -60,7 +60,8 @@ def test_regret_is_how_much_better_the_challenger_is_whatever_the_direction(
     swapped = frame.rename(columns={"challenger": "champion", "champion": "challenger"})
     turned = regret(swapped, spec(objective))
     assert found.value is not None
-    assert (turned.value, turned.noise) == (pytest.approx(-found.value), pytest.approx(found.noise))
+    assert turned.value == pytest.approx(-found.value)
+    assert turned.noise == pytest.approx(found.noise)
 
 
 def test_the_same_scores_leave_nothing_to_regret() -> None:
@@ -77,7 +78,7 @@ def test_days_that_go_up_and_down_together_are_less_sure_than_as_many_rows() -> 
     )
     assert together.noise is not None
     assert apart.noise is not None
-    assert together.noise > 2 * apart.noise
+    assert together.noise > 1.5 * apart.noise
 
 
 def test_too_few_rows_or_days_or_one_class_is_no_number() -> None:
