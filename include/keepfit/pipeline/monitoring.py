@@ -131,7 +131,7 @@ class MonitorRun:
 
     def decide(self) -> dict[str, Any]:
         """Decide about the window and record it; a decision made before stands."""
-        from keepfit.steps.decide import Known, Measured, make_decision
+        from keepfit.steps.decide import Measured, Memory, make_decision
 
         measured = Measured(
             joined=self.folder.read("join_labels"),
@@ -143,8 +143,8 @@ class MonitorRun:
         name, by = self.model.name, self.snapshot.run_id
 
         def make(past: Past) -> Decision:
-            known = Known(past.decisions(name), past.trainings(name))
-            return make_decision(self.model, self.window, measured, known, by)
+            memory = Memory(past.decisions(name), past.trainings(name))
+            return make_decision(self.model, self.window, measured, memory, by)
 
         key = decision_key(name, policy_version(self.model), self.window)
         return self.folder.write("decide", _outcome(self.ledger.decide_once(key, make)))
