@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import combinations, count
 from time import process_time
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,7 +17,7 @@ from keepfit.policy.signals import DriftSignal, MissingChange, PerformanceSignal
 from keepfit.spec.model import ModelSpec
 from keepfit.spec.policy import PolicySpec
 from keepfit.spec.window import Window
-from keepfit.steps.decide import Measured, Past, make_decision
+from keepfit.steps.decide import Measured, Memory, make_decision
 from keepfit.testing import matrix
 
 WEEKLY = {"rules": [{"rule": "calendar", "every": "7d"}], "cooldown": "0d", "max_refused": None}
@@ -260,11 +260,11 @@ def live(spec: ModelSpec, made: Matrix, walked: Walk, ledger: Ledger) -> list[tu
     for at, step in enumerate(walked.steps):
         window, signals = made.windows[at], made.cells[step.champion, at].signals
         known = Known({}, {"signal": None}, {}, signals.champion, 1.0, known=signals)
-        past = Past(ledger.decisions(spec.name), ledger.trainings(spec.name))
+        past = Memory(ledger.decisions(spec.name), ledger.trainings(spec.name))
         taken = ledger.decide(make_decision(spec, window, known, past, "run"))
         said.append((taken.verdict, taken.trigger, taken.reason))
         if step.passed is not None:
-            verdict = "pass" if step.passed else "fail"
+            verdict: Literal["pass", "fail"] = "pass" if step.passed else "fail"
             run = taken.run_id or ""
             ledger.record_training(Training(run, spec.name, taken.key, window.end, None, verdict, (), {}))
     return said

@@ -79,7 +79,7 @@ def _without_words(stored: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Past:
+class Memory:
     """What the ledger holds of a model, and of all models, when a window is decided about."""
 
     decisions: Sequence[Decision] = ()
@@ -113,7 +113,7 @@ def make_decision(
     model: ModelSpec,
     window: Window,
     measured: Measured,
-    past: Past,
+    past: Memory,
     decided_by: str,
 ) -> Decision:
     """Decide about a window.
