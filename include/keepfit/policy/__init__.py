@@ -5,7 +5,7 @@ live loop and replay call the same functions. Does not belong here: measuring a 
 remembering a verdict (`ledger`).
 """
 
-from keepfit.policy.decide import decide, policy_version
+from keepfit.policy.decide import decide, needs_challenger, policy_version
 from keepfit.policy.history import refused_in_a_row
 from keepfit.policy.matrix import Cell, Matrix
 from keepfit.policy.oracle import Schedule, frontier, oracle
@@ -47,6 +47,7 @@ __all__ = [
     "Walk",
     "decide",
     "frontier",
+    "needs_challenger",
     "oracle",
     "policy_version",
     "refused_in_a_row",
