@@ -4,8 +4,7 @@ from dataclasses import asdict
 from functools import cached_property
 from typing import Any
 
-from keepfit.ledger import Decision, Ledger, decision_key, share, spans
-from keepfit.ledger import Past as Recorded
+from keepfit.ledger import Decision, Ledger, Past, decision_key, share, spans
 from keepfit.pipeline.champion import LiveVersion, find_champion
 from keepfit.pipeline.estimating import estimate_window
 from keepfit.pipeline.monitored import (
@@ -132,7 +131,7 @@ class MonitorRun:
 
     def decide(self) -> dict[str, Any]:
         """Decide about the window and record it; a decision made before stands."""
-        from keepfit.steps.decide import Measured, Past, make_decision
+        from keepfit.steps.decide import Measured, Memory, make_decision
 
         measured = Measured(
             joined=self.folder.read("join_labels"),
@@ -143,9 +142,9 @@ class MonitorRun:
         )
         name, by = self.model.name, self.snapshot.run_id
 
-        def make(ledger: Recorded) -> Decision:
-            past = Past(ledger.decisions(name), ledger.trainings(name))
-            return make_decision(self.model, self.window, measured, past, by)
+        def make(past: Past) -> Decision:
+            memory = Memory(past.decisions(name), past.trainings(name))
+            return make_decision(self.model, self.window, measured, memory, by)
 
         key = decision_key(name, policy_version(self.model), self.window)
         return self.folder.write("decide", _outcome(self.ledger.decide_once(key, make)))

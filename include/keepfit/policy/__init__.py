@@ -6,7 +6,10 @@ remembering a verdict (`ledger`).
 """
 
 from keepfit.policy.decide import decide, policy_version
+from keepfit.policy.history import refused_in_a_row
 from keepfit.policy.matrix import Cell, Matrix
+from keepfit.policy.oracle import Schedule, frontier, oracle
+from keepfit.policy.replay import Step, Walk, walk
 from keepfit.policy.rules import Finding, Policy, Seen
 from keepfit.policy.signals import (
     Champion,
@@ -35,10 +38,17 @@ __all__ = [
     "PerformanceSignal",
     "Policy",
     "RegretSignal",
+    "Schedule",
     "Score",
     "Seen",
     "Signals",
+    "Step",
     "Verdict",
+    "Walk",
     "decide",
+    "frontier",
+    "oracle",
     "policy_version",
+    "refused_in_a_row",
+    "walk",
 ]

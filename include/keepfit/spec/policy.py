@@ -5,10 +5,11 @@ from typing import Annotated, Any, Literal, Self, Union
 
 from pydantic import Field, model_validator
 
-from keepfit.spec.fields import Closed, Duration, PositiveDuration, Share
+from keepfit.spec.fields import Closed, Duration, PositiveDuration
 
 Above = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
+Windows = Annotated[int, Field(ge=1, le=1000)]
 
 
 class Calendar(Closed):
@@ -22,7 +23,7 @@ class DriftShare(Closed):
     """Asks when this share of the columns has drifted. The default is Evidently's, for compatibility."""
 
     rule: Literal["drift_share"]
-    share: Share = 0.5
+    share: Annotated[float, Field(gt=0, le=1)] = 0.5
 
 
 class Performance(Closed):
@@ -61,7 +62,7 @@ class Upf(Closed):
     rule: Literal["upf"]
     cost: Above
     """Of one training, in units of the objective summed over windows."""
-    horizon: Count = 4
+    horizon: Windows = 4
     """How many windows ahead are forecast."""
     confidence: Annotated[float, Field(ge=0.5, lt=1)] = 0.8
     """How likely it must be that the regret over the horizon exceeds the cost."""
@@ -87,8 +88,8 @@ class MofN(Closed):
     """Asks when a rule asks in `m` of the last `n` windows, the newest among them."""
 
     rule: Literal["m_of_n"]
-    m: Count
-    n: Count
+    m: Windows
+    n: Windows
     of: "Rule"
 
     @model_validator(mode="after")
@@ -129,6 +130,9 @@ Rule = Annotated[
     ],
     Field(discriminator="rule"),
 ]
+for _combined in (MofN, AllOf, AnyOf):
+    _combined.model_rebuild()  # Their fields name the union above, and what reads errors looks it up there.
+
 _DEFAULT: tuple[Any, ...] = (
     Performance(rule="performance"),
     Calendar(rule="calendar", every=timedelta(days=91)),
