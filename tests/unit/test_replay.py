@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import combinations, count
 from time import process_time
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -264,7 +264,7 @@ def live(spec: ModelSpec, made: Matrix, walked: Walk, ledger: Ledger) -> list[tu
         taken = ledger.decide(make_decision(spec, window, known, past, "run"))
         said.append((taken.verdict, taken.trigger, taken.reason))
         if step.passed is not None:
-            verdict: Literal["pass", fail] = "pass" if step.passed else "fail"
+            verdict: Literal["pass", "fail"] = "pass" if step.passed else "fail"
             run = taken.run_id or ""
             ledger.record_training(Training(run, spec.name, taken.key, window.end, None, verdict, (), {}))
     return said
