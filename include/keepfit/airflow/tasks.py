@@ -232,6 +232,12 @@ def detect_drift(run: Handoff) -> Handoff:
 
 
 @task(multiple_outputs=False)
+def challenge(run: Handoff) -> Handoff:
+    """Hold a fresh challenger against the champion, where the verdict hangs on it; it is never deployed."""
+    return _hand_on(run, _monitor(run).challenge())
+
+
+@task(multiple_outputs=False)
 def draw_drift(run: Handoff) -> Handoff:
     """Draw Evidently's report of the window; no decision hangs on it."""
     return _hand_on(run, _monitor(run).draw_drift())

@@ -83,6 +83,8 @@ def monitor(snapshot: Snapshot) -> Done:
     yield "join_labels", run.join_labels()
     yield "measure", run.measure()
     yield "detect_drift", run.detect_drift()
+    if snapshot.the_model.policy.may_need_challenger:
+        yield "challenge", run.challenge()
     yield "decide", run.decide()
     yield "draw_drift", run.draw_drift()
     if snapshot.the_model.watch:

@@ -6,7 +6,7 @@ remembering a verdict (`ledger`).
 """
 
 from keepfit.policy.choose import Ranking, Tried, rank
-from keepfit.policy.decide import decide, policy_version
+from keepfit.policy.decide import decide, needs_challenger, policy_version
 from keepfit.policy.history import refused_in_a_row
 from keepfit.policy.matrix import Cell, Matrix
 from keepfit.policy.oracle import Schedule, frontier, oracle
@@ -50,6 +50,7 @@ __all__ = [
     "Walk",
     "decide",
     "frontier",
+    "needs_challenger",
     "oracle",
     "policy_version",
     "rank",
