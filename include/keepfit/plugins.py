@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-Group = Literal["sources", "trainers", "metrics"]
+Group = Literal["sources", "trainers", "metrics", "policies"]
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,12 @@ evaluate: {objective: log_loss, metrics: [roc_auc, "own_metrics:rows"]}
 monitor:
   drift: {min_rows: 100}
   performance: {min_rows: 100}
-  new_rows: 100000
+policy:
+  rules:
+    - {rule: performance}
+    - {rule: drift_share}
+    - {rule: calendar, every: 91d}
+    - {rule: new_rows, at_least: 100000}
 """
 
 
@@ -188,7 +193,7 @@ def test_a_calm_week_is_kept_and_the_ledger_says_why(shop: Shop) -> None:
     assert (done["verdict"], done["trigger"], done["run_id"]) == ("keep", "none", None)
     assert done["reason"].endswith(
         "labelled rows is within 10 % of the holdout's 0.6000; "
-        "0 of 3 columns drifted (share 0.00 < 0.50); the champion's data is 14 d old; "
+        "0 of 3 columns drifted (share 0.00 < 0.50); the champion's data is 14 d old (limit 91 d); "
         "0 new labelled rows < 100,000"
     )
     stored = shop.ledger.decisions("churn")[0]
@@ -201,7 +206,7 @@ def test_drift_asks_once_for_a_training_with_its_run_id_and_conf(shop: Shop) -> 
     shop.live_week(0)
     shop.live_week(1, shift=3.0)
     done = shop.monitor(1)
-    assert (done["verdict"], done["trigger"]) == ("retrain", "drift")
+    assert (done["verdict"], done["trigger"]) == ("retrain", "drift_share")
     assert done["run_id"] == "decision__20130108T000000Z_20130115T000000Z"
     assert done["conf"] == {
         "as_of": "2013-01-15T00:00:00+00:00",
@@ -220,7 +225,7 @@ def test_a_second_week_of_drift_waits_for_the_cool_down(shop: Shop) -> None:
     shop.live_week(2, shift=3.0)
     assert shop.monitor(1)["verdict"] == "retrain"
     done = shop.monitor(2)
-    assert (done["verdict"], done["trigger"]) == ("keep", "drift")
+    assert (done["verdict"], done["trigger"]) == ("keep", "drift_share")
     assert done["reason"].startswith("cool-down of 8 d: the window ending 2013-01-15 asked for a training")
 
 
@@ -229,7 +234,7 @@ def test_an_edited_policy_decides_anew_but_starts_no_second_training_for_the_win
     shop.live_week(1, shift=3.0)
     shop.write("feature_repo/models/churn.yaml", MODEL + "  cooldown: 0d\n")
     first = shop.monitor(1)
-    shop.write("feature_repo/models/churn.yaml", MODEL + "  cooldown: 0d\n  max_age: 1d\n")
+    shop.write("feature_repo/models/churn.yaml", MODEL + "  cooldown: 0d\n  budget: 9\n")
     second = shop.monitor(1, "edited")
     assert (first["verdict"], second["verdict"], second["run_id"]) == ("retrain", "keep", None)
     assert second["reason"].startswith(
@@ -310,7 +315,7 @@ def test_the_estimate_without_labels_is_told_and_decides_nothing(shop: Shop, tmp
     told = "estimated without labels on 300 rows: roc_auc 0.5000 (holdout 0.0000), log_loss "
     assert measured["told"][-1].startswith(told)
     assert measured["told"][-1].endswith("it does not see when the same features come to mean something else")
-    shop.write("feature_repo/models/churn.yaml", MODEL + "  max_age: 900d\n")
+    shop.write("feature_repo/models/churn.yaml", MODEL + "  budget: 9\n")
     decided = shop.monitor(1, "other policy")
     assert (decided["verdict"], before["verdict"]) == ("keep", "keep")
     stored = shop.ledger.decision(decided["key"])

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from keepfit.spec.model import DriftSpec
 
 
+EVIDENTLYS = 0.5
+"""The share of drifted columns from which Evidently calls a data set drifted."""
+
+
 @dataclass(frozen=True)
 class DriftResult:
     """What was compared, what drifted, and what could not be told."""
@@ -52,6 +56,8 @@ def detect_drift(
     features: Sequence[str],
     spec: "DriftSpec | None",
     rows: int | None = None,
+    *,
+    share: float = EVIDENTLYS,
 ) -> DriftResult:
     """Compare features column by column; without a spec look for broken columns only.
 
@@ -61,18 +67,19 @@ def detect_drift(
         features: The champion's features.
         spec: Which columns, by which method, with how many rows at least.
         rows: How many rows the window has, if `current` is a sample.
+        share: From which share of drifted columns on the window counts as drifted.
     """
     rows = len(current) if rows is None else rows
     found = _look_at(reference, current, features if len(current) and len(reference) else ())
     too_few = _too_few(len(reference), rows, spec)
     measured = _measure(found, spec) if spec and not too_few else ()
     reason = too_few or ("" if measured else "no column has enough values")
-    share = sum(each.drifted for each in measured) / len(measured) if measured else None
+    found_share = sum(each.drifted for each in measured) / len(measured) if measured else None
     return DriftResult(
         columns=measured,
         prediction=_prediction(reference, current, spec) if measured and spec else None,
-        share=share,
-        drifted=None if share is None or spec is None else share >= spec.share,
+        share=found_share,
+        drifted=None if found_share is None else found_share >= share,
         reason=reason,
         reference_rows=len(reference),
         rows=rows,

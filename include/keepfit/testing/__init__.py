@@ -4,7 +4,8 @@ Belongs here: what any trainer or metric must hold to. Does not belong here: tes
 """
 
 from keepfit.testing.data import classes, values
+from keepfit.testing.matrices import matrix
 from keepfit.testing.metrics import MetricTests
 from keepfit.testing.trainers import TrainerTests
 
-__all__ = ["MetricTests", "TrainerTests", "classes", "values"]
+__all__ = ["MetricTests", "TrainerTests", "classes", "matrix", "values"]
