@@ -6,8 +6,9 @@ remembering a verdict (`ledger`).
 """
 
 from keepfit.policy.decide import decide, policy_version
+from keepfit.policy.findings import Finding, Policy, Seen
 from keepfit.policy.matrix import Cell, Matrix
-from keepfit.policy.rules import Finding, Policy, Seen
+from keepfit.policy.own import own_policy
 from keepfit.policy.signals import (
     Champion,
     CommonCause,
@@ -40,5 +41,6 @@ __all__ = [
     "Signals",
     "Verdict",
     "decide",
+    "own_policy",
     "policy_version",
 ]
