@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +116,7 @@ def test_the_choice_knows_nothing_of_the_part_it_is_reported_on() -> None:
 
     def louder(cut: int, at: int) -> Mapping[str, Any]:
         scores = {"prediction": Score(9.0 + at), "drift": DriftSignal(900, 4, (), 1.0, weighted=Score(9.0))}
-        return told(other)(cut, at) | (scores if at >= 20 else {})
+        return {**told(other)(cut, at), **(scores if at >= 20 else {})}
 
     one = choose(broken, cost=1.5).ranking
     two = choose_policy(SPEC, [matrix(40, other, measured=louder)], 1.5).ranking
@@ -212,17 +213,19 @@ def test_each_policy_that_could_win_loads_back_from_the_block_it_is_suggested_in
 def test_another_kind_of_training_rows_is_suggested_where_it_won() -> None:
     plain = matrix(20, lambda _cut, _at: 1.0)
     better = matrix(20, lambda _cut, _at: 0.5, kind="trailing:91d")
-    choice = choose_policy(SPEC, [plain, better], 1.5)
+    choice = choose_policy(SPEC, [better, plain], 1.5)
     assert yaml.safe_load(choice.suggestion)["train"] == {"length": "91d"}
-    assert "[trailing:91d]" in "\n".join(choice.lines())
-    back = choose_policy(SPEC, [better, plain], 1.5)
-    assert "train" not in yaml.safe_load(back.suggestion)
+    assert "* never [trailing:91d]" in "\n".join(choice.lines())
+    short = SPEC.model_copy(update={"train": SPEC.train.model_copy(update={"length": timedelta(days=91)})})
+    assert "train" not in yaml.safe_load(choose_policy(short, [plain, better], 1.5).suggestion)
+    alone = choose_policy(short, [plain], 1.5)
+    assert yaml.safe_load(alone.suggestion)["train"] == {"length": None}
 
 
 def test_of_kinds_that_cost_nearly_the_same_the_present_one_stays() -> None:
     plain = matrix(20, lambda _cut, _at: 1.0)
     hardly_better = matrix(20, lambda _cut, _at: 0.999, kind="trailing:91d")
-    assert choose_policy(SPEC, [plain, hardly_better], 1.5).ranking.winner.kind == "expanding"
+    assert choose_policy(SPEC, [hardly_better, plain], 1.5).ranking.winner.kind == "expanding"
 
 
 def test_kinds_are_summed_over_the_windows_that_both_have_a_loss_on() -> None:
