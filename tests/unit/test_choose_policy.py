@@ -20,7 +20,7 @@ from keepfit.policy.signals import DriftSignal, MissingChange, PerformanceSignal
 from keepfit.spec.model import ModelSpec
 from keepfit.spec.policy import PolicySpec
 from keepfit.spec.yaml_file import read_yaml
-from keepfit.steps.choose_policy import Choice, choose_policy
+from keepfit.steps.choose_policy import Choice, choose_policy, to_price
 from keepfit.testing import matrix
 
 SPEC = ModelSpec.model_validate(
@@ -174,6 +174,19 @@ def test_the_table_names_what_the_figures_rest_on_and_the_usual_policies() -> No
     for usual in ("never", "every 7 d", "every 28 d", "the present policy", "oracle (knows the future)"):
         assert any(each.startswith(usual) for each in shown), usual
     assert sum(line.startswith("* ") for line in lines) == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "price", "text"),
+    [
+        (1049.43721, 0.05, "1,049.4372"),
+        (0.5, 20.0, "0.5"),
+        (123456.7, 5000.0, "123,457"),
+        (1.0, 1e-9, "1.000000000"),
+    ],
+)
+def test_figures_are_as_fine_as_the_price_of_a_training_asks(value: float, price: float, text: str) -> None:
+    assert to_price(value, price) == text
 
 
 def test_few_windows_are_called_little_evidence_and_many_are_not() -> None:

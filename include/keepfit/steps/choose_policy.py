@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import floor, log10
 from typing import Any
 
 import yaml
@@ -11,7 +12,6 @@ from keepfit.policy.parts import Part
 from keepfit.spec.fields import duration_text
 from keepfit.spec.model import ModelSpec
 from keepfit.spec.policy import PolicySpec
-from keepfit.steps.figures import figure
 from keepfit.steps.replay_settings import EXPANDING, TRAILING, kind_of
 
 _BEST_SHOWN = 3
@@ -76,10 +76,10 @@ class Choice:
         said = []
         for at, part in enumerate(self.parts):
             named = " and ".join(
-                f"{figure(each.walks[at].cost(found.price))} {each.candidate.name}"
+                f"{to_price(each.walks[at].cost(found.price), found.price)} {each.candidate.name}"
                 for each in dict.fromkeys((*never, cheapest))
             )
-            cost = figure(found.winner.walks[at].cost(found.price))
+            cost = to_price(found.winner.walks[at].cost(found.price), found.price)
             said.append(f"{dates(part)}: cost {cost} against {named}")
         return (
             f"replay of {said[0]}, a training at {found.price:g} of {found.objective}; "
@@ -106,6 +106,17 @@ def choose_policy(
     ordered = sorted(matrices, key=lambda each: each.kind != now)
     ranking = rank(spec.policy, ordered, cost, split, gate)
     return Choice(ranking, tuple(ordered), duration_text(spec.label.delay), now)
+
+
+def to_price(value: float, price: float, sign: str = "") -> str:
+    """Write a figure as finely as the price of a training is worth looking at: to a hundredth of it.
+
+    Args:
+        value: A loss, cost or regret.
+        price: Of one training.
+        sign: `+` to write it before positive figures, too.
+    """
+    return f"{value:{sign},.{min(9, max(0, 2 - floor(log10(price))))}f}"
 
 
 def dates(part: Part) -> str:
