@@ -9,10 +9,12 @@ from typer.core import TyperGroup
 
 from keepfit.cli import (
     apply,
+    audit,
     card,
     check,
     environment,
     features,
+    loop,
     moves,
     new,
     propose,
@@ -62,6 +64,8 @@ app.command()(quarantine.quarantine)
 app.command()(propose.propose)
 app.command()(records.decisions)
 app.command()(replay.replay)
+app.command()(loop.loop)
+app.command()(audit.audit)
 app.command()(card.card)
 app.command()(moves.history)
 app.command()(moves.live)
