@@ -5,7 +5,7 @@ live loop and replay call the same functions. Does not belong here: measuring a 
 remembering a verdict (`ledger`).
 """
 
-from keepfit.policy.decide import decide, needs_challenger, policy_version
+from keepfit.policy.decide import decide, faults, needs_challenger, policy_version
 from keepfit.policy.history import refused_in_a_row
 from keepfit.policy.matrix import Cell, Matrix
 from keepfit.policy.oracle import Schedule, frontier, oracle
@@ -46,6 +46,7 @@ __all__ = [
     "Verdict",
     "Walk",
     "decide",
+    "faults",
     "frontier",
     "needs_challenger",
     "oracle",
