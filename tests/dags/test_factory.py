@@ -36,6 +36,7 @@ def test_every_dataset_and_model_becomes_its_dags(shop: Path) -> None:
         "returns__predict",
         "returns__monitor",
         "returns__release",
+        "returns__replay",
         "keepfit__apply",
         "keepfit__sweep",
     }
@@ -137,6 +138,7 @@ def test_what_is_woken_starts_unpaused_and_what_has_a_cron_as_airflow_is_set(sho
         "returns__predict": False,
         "returns__monitor": False,
         "returns__release": False,
+        "returns__replay": False,
         "keepfit__apply": False,
         "keepfit__sweep": None,
     }

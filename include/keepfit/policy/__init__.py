@@ -5,12 +5,14 @@ live loop and replay call the same functions. Does not belong here: measuring a 
 remembering a verdict (`ledger`).
 """
 
+from keepfit.policy.choose import Ranking, Tried, rank
 from keepfit.policy.decide import decide, faults, needs_challenger, policy_version
+from keepfit.policy.findings import Finding, Policy, Seen
 from keepfit.policy.history import refused_in_a_row
 from keepfit.policy.matrix import Cell, Matrix
 from keepfit.policy.oracle import Schedule, frontier, oracle
+from keepfit.policy.own import own_policy
 from keepfit.policy.replay import Step, Walk, walk
-from keepfit.policy.rules import Finding, Policy, Seen
 from keepfit.policy.signals import (
     Champion,
     CommonCause,
@@ -37,12 +39,14 @@ __all__ = [
     "MissingChange",
     "PerformanceSignal",
     "Policy",
+    "Ranking",
     "RegretSignal",
     "Schedule",
     "Score",
     "Seen",
     "Signals",
     "Step",
+    "Tried",
     "Verdict",
     "Walk",
     "decide",
@@ -50,7 +54,9 @@ __all__ = [
     "frontier",
     "needs_challenger",
     "oracle",
+    "own_policy",
     "policy_version",
+    "rank",
     "refused_in_a_row",
     "walk",
 ]
