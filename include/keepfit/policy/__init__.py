@@ -6,7 +6,7 @@ remembering a verdict (`ledger`).
 """
 
 from keepfit.policy.choose import Ranking, Tried, rank
-from keepfit.policy.decide import decide, needs_challenger, policy_version
+from keepfit.policy.decide import decide, faults, needs_challenger, policy_version
 from keepfit.policy.findings import Finding, Policy, Seen
 from keepfit.policy.history import refused_in_a_row
 from keepfit.policy.matrix import Cell, Matrix
@@ -50,6 +50,7 @@ __all__ = [
     "Verdict",
     "Walk",
     "decide",
+    "faults",
     "frontier",
     "needs_challenger",
     "oracle",
