@@ -253,6 +253,21 @@ def decide(run: Handoff) -> Handoff:
     return _hand_on(run, _monitor(run).decide())
 
 
+@task(multiple_outputs=False)
+def incidents(decision: Handoff) -> list[dict[str, Any]]:
+    """Name the incidents that a window is part of, as a trigger takes them."""
+    from keepfit.pipeline.answering import incident_run_id
+
+    return [
+        {
+            "trigger_dag_id": "keepfit__incident",
+            "trigger_run_id": incident_run_id(key),
+            "conf": {"incident": key},
+        }
+        for key in decision["incidents"]
+    ]
+
+
 def _about(key: str) -> dict[str, Any]:
     window = Window.of_key(key)
     return {"window_start": window.start.isoformat(), "window_end": window.end.isoformat()}

@@ -13,6 +13,7 @@ from keepfit.cli import (
     check,
     environment,
     features,
+    incidents,
     moves,
     new,
     propose,
@@ -60,6 +61,7 @@ app.command()(rebuild.rebuild)
 app.command()(quarantine.quarantine)
 app.command()(propose.propose)
 app.command()(records.decisions)
+app.command()(incidents.incidents)
 app.command()(card.card)
 app.command()(moves.history)
 app.command()(moves.live)

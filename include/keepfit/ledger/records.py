@@ -101,6 +101,11 @@ class Decision(_Record):
         """The window decided about."""
         return Window(self.window_start, self.window_end)
 
+    @property
+    def incidents(self) -> tuple[str, ...]:
+        """The keys of all incidents it is part of, the widest first."""
+        return tuple(self.evidence.get("incidents", ()))
+
 
 @dataclass(frozen=True)
 class Training(_Record):
@@ -178,7 +183,7 @@ class Incident(_Record):
     window_end: datetime
     columns: tuple[str, ...]
     models: int
-    """How many models were held when it was opened."""
+    """How many models lean on what is suspect."""
     reason: str
     opened_by: str
     opened_at: datetime = field(default_factory=_now)

@@ -4,9 +4,10 @@ from dataclasses import asdict
 from functools import cached_property
 from typing import Any
 
-from keepfit.ledger import Decision, Ledger, Past, decision_key, share, spans
+from keepfit.ledger import Decision, Ledger, decision_key, share, spans
 from keepfit.pipeline.champion import LiveVersion, find_champion
 from keepfit.pipeline.estimating import estimate_window
+from keepfit.pipeline.fleet import Fleet
 from keepfit.pipeline.monitored import (
     LABELS,
     PREDICTIONS,
@@ -141,13 +142,14 @@ class MonitorRun:
             predicted=share(spans(self.ledger.publications(predictions_of(self.model))), self.window),
         )
         name, by = self.model.name, self.snapshot.run_id
+        fleet = Fleet(self.snapshot, measured.signals(name, self.window), measured.drift)
 
-        def make(past: Past) -> Decision:
-            memory = Memory(past.decisions(name), past.trainings(name))
+        def make(memory: Memory) -> Decision:
             return make_decision(self.model, self.window, measured, memory, by)
 
         key = decision_key(name, policy_version(self.model), self.window)
-        return self.folder.write("decide", _outcome(self.ledger.decide_once(key, make)))
+        made = fleet.decide(self.ledger, key, make)
+        return self.folder.write("decide", _outcome(made))
 
     def _has_champion(self) -> bool:
         """Look without settling on the one there is, since waiting may take long; on none, settle."""
@@ -169,4 +171,5 @@ def _outcome(decision: Decision) -> dict[str, Any]:
         "window_end": as_of,
         "run_id": decision.run_id,
         "conf": conf if decision.run_id else None,
+        "incidents": list(decision.incidents),
     }

@@ -5,6 +5,7 @@ live loop and replay call the same functions. Does not belong here: measuring a 
 remembering a verdict (`ledger`).
 """
 
+from keepfit.policy.common_cause import Columns, Origin, Suspicion, common_causes, suspects
 from keepfit.policy.decide import decide, policy_version
 from keepfit.policy.history import refused_in_a_row
 from keepfit.policy.matrix import Cell, Matrix
@@ -28,6 +29,7 @@ from keepfit.policy.signals import (
 __all__ = [
     "Cell",
     "Champion",
+    "Columns",
     "CommonCause",
     "DriftSignal",
     "Finding",
@@ -35,6 +37,7 @@ __all__ = [
     "History",
     "Matrix",
     "MissingChange",
+    "Origin",
     "PerformanceSignal",
     "Policy",
     "RegretSignal",
@@ -43,12 +46,15 @@ __all__ = [
     "Seen",
     "Signals",
     "Step",
+    "Suspicion",
     "Verdict",
     "Walk",
+    "common_causes",
     "decide",
     "frontier",
     "oracle",
     "policy_version",
     "refused_in_a_row",
+    "suspects",
     "walk",
 ]

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Literal
 
 from keepfit.policy.restraint import restraint
 from keepfit.policy.rules import Finding, find
-from keepfit.policy.signals import DriftSignal, FleetLimit, History, RegretSignal, Signals, Verdict, Word
+from keepfit.policy.signals import (
+    DriftSignal,
+    FleetLimit,
+    History,
+    MissingChange,
+    RegretSignal,
+    Signals,
+    Verdict,
+    Word,
+)
 
 if TYPE_CHECKING:
     from keepfit.spec.model import ModelSpec
@@ -75,7 +84,7 @@ def _triage(called: Finding, signals: Signals, history: History) -> tuple[Word, 
     if cause := history.common:
         return "held", (
             f"{', '.join(cause.columns)} of {cause.view} moved at once for {len(cause.models)} models: "
-            f"incident {cause.key} asks whether that is a fault"
+            f"incident {cause.key} {cause.answer or 'asks whether that is a fault'}"
         )
     return None
 
@@ -84,12 +93,16 @@ def faults(drift: DriftSignal | None) -> tuple[str, ...]:
     """Name what is broken in a window's data."""
     if drift is None:
         return ()
-    grown = tuple(
+    missing = tuple(
         f"{each.column} is missing in {each.now:.0%} of the rows ({each.before:.0%} in training)"
-        for each in drift.missing
-        if each.now - each.before >= BROKEN_GROWTH
+        for each in grown(drift)
     )
-    return drift.broken + grown
+    return drift.broken + missing
+
+
+def grown(drift: DriftSignal) -> tuple[MissingChange, ...]:
+    """Return the columns that are missing so much more often that it is a fault."""
+    return tuple(each for each in drift.missing if each.now - each.before >= BROKEN_GROWTH)
 
 
 def _harmless(regret: RegretSignal | None) -> str:
