@@ -21,6 +21,7 @@ from keepfit.cli import (
     rebuild,
     records,
     release,
+    replay,
     run,
     schema,
     serve,
@@ -62,6 +63,7 @@ app.command()(quarantine.quarantine)
 app.command()(propose.propose)
 app.command()(records.decisions)
 app.command()(incidents.incidents)
+app.command()(replay.replay)
 app.command()(card.card)
 app.command()(moves.history)
 app.command()(moves.live)

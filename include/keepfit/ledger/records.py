@@ -106,6 +106,11 @@ class Decision(_Record):
         """The keys of all incidents it is part of, the widest first."""
         return tuple(self.evidence.get("incidents", ()))
 
+    @property
+    def conf(self) -> dict[str, str]:
+        """What the training that it asks for is started with."""
+        return {"as_of": self.window_end.isoformat(), "reason": self.reason, "decision": self.key}
+
 
 @dataclass(frozen=True)
 class Training(_Record):

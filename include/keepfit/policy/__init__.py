@@ -5,13 +5,15 @@ live loop and replay call the same functions. Does not belong here: measuring a 
 remembering a verdict (`ledger`).
 """
 
+from keepfit.policy.choose import Ranking, Tried, rank
 from keepfit.policy.common_cause import Columns, Origin, Suspicion, common_causes, suspects
-from keepfit.policy.decide import decide, policy_version
+from keepfit.policy.decide import decide, needs_challenger, policy_version
+from keepfit.policy.findings import Finding, Policy, Seen
 from keepfit.policy.history import refused_in_a_row
 from keepfit.policy.matrix import Cell, Matrix
 from keepfit.policy.oracle import Schedule, frontier, oracle
+from keepfit.policy.own import own_policy
 from keepfit.policy.replay import Step, Walk, walk
-from keepfit.policy.rules import Finding, Policy, Seen
 from keepfit.policy.signals import (
     Champion,
     CommonCause,
@@ -40,6 +42,7 @@ __all__ = [
     "Origin",
     "PerformanceSignal",
     "Policy",
+    "Ranking",
     "RegretSignal",
     "Schedule",
     "Score",
@@ -47,13 +50,17 @@ __all__ = [
     "Signals",
     "Step",
     "Suspicion",
+    "Tried",
     "Verdict",
     "Walk",
     "common_causes",
     "decide",
     "frontier",
+    "needs_challenger",
     "oracle",
+    "own_policy",
     "policy_version",
+    "rank",
     "refused_in_a_row",
     "suspects",
     "walk",
