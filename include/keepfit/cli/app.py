@@ -14,6 +14,7 @@ from keepfit.cli import (
     check,
     environment,
     features,
+    incidents,
     loop,
     moves,
     new,
@@ -63,6 +64,7 @@ app.command()(rebuild.rebuild)
 app.command()(quarantine.quarantine)
 app.command()(propose.propose)
 app.command()(records.decisions)
+app.command()(incidents.incidents)
 app.command()(replay.replay)
 app.command()(loop.loop)
 app.command()(audit.audit)
