@@ -5,7 +5,8 @@ live loop and replay call the same functions. Does not belong here: measuring a 
 remembering a verdict (`ledger`).
 """
 
-from keepfit.policy.decide import decide, policy_version
+from keepfit.policy.choose import Ranking, Tried, rank
+from keepfit.policy.decide import decide, needs_challenger, policy_version
 from keepfit.policy.history import refused_in_a_row
 from keepfit.policy.matrix import Cell, Matrix
 from keepfit.policy.oracle import Schedule, frontier, oracle
@@ -37,18 +38,22 @@ __all__ = [
     "MissingChange",
     "PerformanceSignal",
     "Policy",
+    "Ranking",
     "RegretSignal",
     "Schedule",
     "Score",
     "Seen",
     "Signals",
     "Step",
+    "Tried",
     "Verdict",
     "Walk",
     "decide",
     "frontier",
+    "needs_challenger",
     "oracle",
     "policy_version",
+    "rank",
     "refused_in_a_row",
     "walk",
 ]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from keepfit.policy.restraint import restraint
 from keepfit.policy.rules import Finding, find
 from keepfit.policy.signals import DriftSignal, FleetLimit, History, RegretSignal, Signals, Verdict, Word
+from keepfit.spec.policy import BY_DRIFT, BY_REGRET
 
 if TYPE_CHECKING:
     from keepfit.spec.model import ModelSpec
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
 
 BROKEN_GROWTH = 0.5
 """A share of missing values that grew by so much is a fault upstream, not a shift in the world."""
-_BY_DRIFT = frozenset({"drift_share", "prediction_drift", "weighted_drift"})
-"""Rules that see a shift, and not whether it does harm."""
 
 
 def policy_version(spec: "ModelSpec") -> str:
@@ -57,6 +56,16 @@ def decide(
     return Verdict("retrain", called.trigger, words + because)
 
 
+def needs_challenger(signals: Signals, past: Sequence[Signals], policy: "PolicySpec") -> bool:
+    """Tell whether the verdict hangs on how a fresh challenger does, which is not known yet.
+
+    A rule weighs it, or a shift calls for a training and may be harmless; the rest does not pay for one.
+    """
+    if _unfit(signals):
+        return False
+    return policy.asks(*BY_REGRET) or decide(signals, past, policy, History()).trigger in BY_DRIFT
+
+
 def _unfit(signals: Signals) -> Verdict | None:
     """Answer at once where no rule has anything to say."""
     if signals.champion is None:
@@ -70,7 +79,7 @@ def _unfit(signals: Signals) -> Verdict | None:
 
 def _triage(called: Finding, signals: Signals, history: History) -> tuple[Word, str] | None:
     """Tell a shift that does no harm, or one that has a cause in common with other models."""
-    if called.trigger in _BY_DRIFT and (harmless := _harmless(signals.regret)):
+    if called.trigger in BY_DRIFT and (harmless := _harmless(signals.regret)):
         return "keep", f"harmless shift: {harmless}"
     if cause := history.common:
         return "held", (
