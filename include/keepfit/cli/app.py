@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 
 from keepfit.cli import (
     apply,
+    calibrate,
     card,
     check,
     environment,
@@ -60,6 +61,7 @@ app.command()(run.run)
 app.command()(rebuild.rebuild)
 app.command()(quarantine.quarantine)
 app.command()(propose.propose)
+app.command()(calibrate.calibrate)
 app.command()(records.decisions)
 app.command()(replay.replay)
 app.command()(card.card)

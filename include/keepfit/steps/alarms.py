@@ -34,7 +34,8 @@ def alarm_of(name: str, scores: Scores, by_chance: Scores, used: float | None, f
     """
     cut = chosen_on(len(scores))
     threshold = threshold_of(scores[:cut], false_alarms)
-    few = f"{cut} windows to choose from, {needed(false_alarms)} needed for false alarms in {false_alarms:.3g} of them"
+    enough = needed(false_alarms)
+    few = f"{cut} windows to choose from, {enough} needed for false alarms in {false_alarms:.3g} of them"
     return Alarm(
         name=name,
         windows=cut,

@@ -7,6 +7,7 @@ in it counts as noise, and makes the thresholds wider.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,12 @@ class Quiet:
 
     window: Window
     halves: "tuple[Mapping[str, Sketch], Mapping[str, Sketch]]"
+
+    @cached_property
+    def whole(self) -> "Mapping[str, Sketch]":
+        """All of its rows."""
+        one, other = self.halves
+        return {name: each.merge(other[name]) for name, each in one.items() if name in other}
 
 
 def calibrate(
