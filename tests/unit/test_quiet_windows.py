@@ -35,7 +35,8 @@ def predictions() -> pd.DataFrame:
             "score": np.round(chance.random(len(days)), 3),
         }
     )
-    return rows[(days != BROKEN + 1) | (rows["id"] % 200 < 3)]
+    kept: pd.DataFrame = rows[(days != BROKEN + 1) | (rows["id"] % 200 < 3)]
+    return kept
 
 
 @pytest.fixture(scope="module")

@@ -24,9 +24,10 @@ _HEAD = ("BY CHANCE", "BY TIME", "THRESHOLD", "ALARMS LATER")
 
 def told(found: Mapping[str, Any]) -> Iterator[str]:
     """Write a calibration as tables for a terminal."""
+    length = duration_text(timedelta(seconds=found["about"]["every"]))
     yield (
-        f"{found['windows']} quiet windows of {duration_text(timedelta(seconds=found['about']['every']))}, version "
-        f"{found['about']['version']}; thresholds for false alarms in {_share(found['false_alarms'])} of them"
+        f"{found['windows']} quiet windows of {length}, version {found['about']['version']}; "
+        f"thresholds for false alarms in {_share(found['false_alarms'])} of them"
     )
     yield from (f"left out {key}: {why}" for key, why in found["about"]["left_out"].items())
     if not found["columns"]:

@@ -40,8 +40,8 @@ def cut(span: Window, every: timedelta) -> list[Window]:
     number = (span.end - span.start) // every
     if number <= 1:
         raise ConfError(
-            f"{span.key} holds {number} windows of {duration_text(every)}: nothing can be held against anything. "
-            "Give a longer stretch with --from and --to, or shorter windows with --every."
+            f"{span.key} holds {number} windows of {duration_text(every)}: nothing can be held against "
+            "anything. Give a longer stretch with --from and --to, or shorter windows with --every."
         )
     return [Window(span.start + at * every, span.start + (at + 1) * every) for at in range(number)]
 
