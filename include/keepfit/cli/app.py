@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 from keepfit.cli import (
     apply,
     audit,
+    calibrate,
     card,
     check,
     environment,
@@ -63,6 +64,7 @@ app.command()(run.run)
 app.command()(rebuild.rebuild)
 app.command()(quarantine.quarantine)
 app.command()(propose.propose)
+app.command()(calibrate.calibrate)
 app.command()(records.decisions)
 app.command()(incidents.incidents)
 app.command()(replay.replay)
