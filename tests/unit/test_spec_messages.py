@@ -209,7 +209,7 @@ CALENDAR = {"rule": "calendar", "every": "7d"}
         ),
         ({"every": "7d"}, f": `rule` is missing: one of {RULES}."),
         ("calendar", ": wrong type: needs fields of its own, got 'calendar'."),
-        ({**CALENDAR, "evry": "7d"}, ".evry: unknown field. Did you mean 'every'?"),
+        ({**CALENDAR, "everyy": "7d"}, ".everyy: unknown field. Did you mean 'every'?"),
         ({"rule": "drift_share", "share": 1.5}, ".share: must be at most 1.0, got 1.5."),
         ({"rule": "drift_share", "share": 0}, ".share: must be greater than 0.0, got 0."),
         ({"rule": "performance", "worse_by": 0}, ".worse_by: must be greater than 0.0, got 0."),

@@ -185,14 +185,12 @@ class MonitorRun:
 
 
 def _outcome(decision: Decision) -> dict[str, Any]:
-    as_of = decision.window_end.isoformat()
-    conf = {"as_of": as_of, "reason": decision.reason, "decision": decision.key}
     return {
         "key": decision.key,
         "verdict": decision.verdict,
         "trigger": decision.trigger,
         "reason": decision.reason,
-        "window_end": as_of,
+        "window_end": decision.window_end.isoformat(),
         "run_id": decision.run_id,
-        "conf": conf if decision.run_id else None,
+        "conf": decision.conf if decision.run_id else None,
     }

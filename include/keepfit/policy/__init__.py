@@ -7,11 +7,12 @@ remembering a verdict (`ledger`).
 
 from keepfit.policy.choose import Ranking, Tried, rank
 from keepfit.policy.decide import decide, needs_challenger, policy_version
+from keepfit.policy.findings import Finding, Policy, Seen
 from keepfit.policy.history import refused_in_a_row
 from keepfit.policy.matrix import Cell, Matrix
 from keepfit.policy.oracle import Schedule, frontier, oracle
+from keepfit.policy.own import own_policy
 from keepfit.policy.replay import Step, Walk, walk
-from keepfit.policy.rules import Finding, Policy, Seen
 from keepfit.policy.signals import (
     Champion,
     CommonCause,
@@ -52,6 +53,7 @@ __all__ = [
     "frontier",
     "needs_challenger",
     "oracle",
+    "own_policy",
     "policy_version",
     "rank",
     "refused_in_a_row",

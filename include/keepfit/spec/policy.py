@@ -1,5 +1,6 @@
 """`policy:` of a model: which signals ask for a training, and what holds a training back."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Annotated, Any, Literal, Self, Union
 
@@ -165,10 +166,18 @@ class PolicySpec(Closed):
 
     def asks(self, *rules: str) -> bool:
         """Tell whether one of these rules takes part, however deep."""
-        return any(_asks(each, rules) for each in self.rules)
+        return any(rule.rule in rules for _, rule in self.parts())
+
+    def parts(self) -> Iterator[tuple[str, Rule]]:
+        """Yield each rule, however deep, after its place in the model's file."""
+        for index, rule in enumerate(self.rules):
+            yield from _parts(f"policy.rules[{index}]", rule)
 
 
-def _asks(rule: Any, names: tuple[str, ...]) -> bool:
-    inner = getattr(rule, "of", ())
-    parts = inner if isinstance(inner, tuple) else (inner,)
-    return rule.rule in names or any(_asks(each, names) for each in parts)
+def _parts(place: str, rule: Rule) -> Iterator[tuple[str, Rule]]:
+    yield place, rule
+    if isinstance(rule, MofN):
+        yield from _parts(f"{place}.of", rule.of)
+    elif isinstance(rule, AllOf | AnyOf):
+        for index, each in enumerate(rule.of):
+            yield from _parts(f"{place}.of[{index}]", each)

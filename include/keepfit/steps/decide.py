@@ -149,9 +149,10 @@ def make_decision(
 def before(signals: Signals, decisions: Sequence[Decision]) -> list[Signals]:
     """Return what was known about the windows before one under the same champion, oldest first.
 
-    A window that was decided about by several policies counts once.
+    A window that was decided about by several policies counts once, as it was measured last.
     """
-    stored = (each.evidence.get("signals") for each in decisions)
+    by_time = sorted(decisions, key=lambda each: (each.decided_at, each.key))
+    stored = (each.evidence.get("signals") for each in by_time)
     known = {each.window_end: each for each in map(Signals.of_json, filter(None, stored))}
     return [
         each
