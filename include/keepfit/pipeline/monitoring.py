@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from keepfit.ledger import Decision, Ledger, Past, decision_key, share, spans
 from keepfit.pipeline.champion import LiveVersion, find_champion
+from keepfit.pipeline.comparing import compared, samples
 from keepfit.pipeline.estimating import estimate_window
 from keepfit.pipeline.monitored import (
     LABELS,
     PREDICTIONS,
     awaits_labels,
-    compared,
     is_reached,
     labels_of,
     made_predictions,
@@ -116,7 +116,7 @@ class MonitorRun:
         if self.champion is None:
             return self.folder.write("detect_drift", {"drifted": None, "reason": "no champion yet"})
         both, spec = compared(self.snapshot, self.champion), self.model.monitor.drift
-        result = detect_drift(both.reference, both.current, both.features, spec, both.rows)
+        result = detect_drift(both.reference, both.current, both.features, spec, rows=both.rows)
         self.folder.write("detect_drift", asdict(result))
         return result.summary()
 
@@ -140,8 +140,7 @@ class MonitorRun:
 
         if self.champion is None:
             return {"report": None}
-        both = compared(self.snapshot, self.champion)
-        page = draw_drift(both.reference, both.current, both.features)
+        page = draw_drift(*samples(self.snapshot, self.champion), self.champion.features)
         if page is None:
             return {"report": None}
         with self.folder.staged(REPORT) as path:
