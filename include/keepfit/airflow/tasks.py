@@ -294,6 +294,12 @@ def assemble(runs: Sequence[Handoff]) -> Handoff:
     return _hand_on(runs[0], _replay(runs[0]).assemble())
 
 
+@task(multiple_outputs=False)
+def choose(run: Handoff) -> Handoff:
+    """Choose the policy that would have cost least, and say what to write into the model's file."""
+    return _hand_on(run, _replay(run).choose())
+
+
 def _about(key: str) -> dict[str, Any]:
     window = Window.of_key(key)
     return {"window_start": window.start.isoformat(), "window_end": window.end.isoformat()}
