@@ -4,14 +4,15 @@ from dataclasses import asdict
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from keepfit.ledger import Decision, Ledger, Past, decision_key, share, spans
+from keepfit.ledger import Decision, Ledger, decision_key, share, spans
 from keepfit.pipeline.champion import LiveVersion, find_champion
+from keepfit.pipeline.comparing import compared, samples
 from keepfit.pipeline.estimating import estimate_window
+from keepfit.pipeline.fleet import Fleet
 from keepfit.pipeline.monitored import (
     LABELS,
     PREDICTIONS,
     awaits_labels,
-    compared,
     is_reached,
     labels_of,
     made_predictions,
@@ -116,7 +117,7 @@ class MonitorRun:
         if self.champion is None:
             return self.folder.write("detect_drift", {"drifted": None, "reason": "no champion yet"})
         both, spec = compared(self.snapshot, self.champion), self.model.monitor.drift
-        result = detect_drift(both.reference, both.current, both.features, spec, both.rows)
+        result = detect_drift(both.reference, both.current, both.features, spec, rows=both.rows)
         self.folder.write("detect_drift", asdict(result))
         return result.summary()
 
@@ -140,8 +141,7 @@ class MonitorRun:
 
         if self.champion is None:
             return {"report": None}
-        both = compared(self.snapshot, self.champion)
-        page = draw_drift(both.reference, both.current, both.features)
+        page = draw_drift(*samples(self.snapshot, self.champion), self.champion.features)
         if page is None:
             return {"report": None}
         with self.folder.staged(REPORT) as path:
@@ -154,13 +154,14 @@ class MonitorRun:
 
         measured = self._measured()
         name, by = self.model.name, self.snapshot.run_id
+        fleet = Fleet(self.snapshot, measured.signals(name, self.window), measured.drift)
 
-        def make(past: Past) -> Decision:
-            memory = Memory(past.decisions(name), past.trainings(name))
+        def make(memory: Memory) -> Decision:
             return make_decision(self.model, self.window, measured, memory, by)
 
         key = decision_key(name, policy_version(self.model), self.window)
-        return self.folder.write("decide", _outcome(self.ledger.decide_once(key, make)))
+        made = fleet.decide(self.ledger, key, make)
+        return self.folder.write("decide", _outcome(made))
 
     def _measured(self) -> "Measured":
         from keepfit.steps.decide import Measured
@@ -193,4 +194,5 @@ def _outcome(decision: Decision) -> dict[str, Any]:
         "window_end": decision.window_end.isoformat(),
         "run_id": decision.run_id,
         "conf": decision.conf if decision.run_id else None,
+        "incidents": list(decision.incidents),
     }
