@@ -66,6 +66,8 @@ def test_the_report_says_what_was_chosen_and_what_that_rests_on(choice: Choice, 
     said, found = text_of(page), choice.ranking
     assert f"Suggested: {found.winner.candidate.title}." in said
     assert f"it cost {to_price(found.winner.reported_on.cost(0.8), 0.8)} with" in said
+    cheaper = sum(each.reported_on.cost(0.8) > found.winner.reported_on.cost(0.8) for each in found.fixed)
+    assert f"Of the 7 usual policies {cheaper} cost more there." in said
     assert choice.policy.because in said
     assert "expanding: 26 windows, 351 pairs of a model and a window" in said
     assert "a training costs 0.8 of log_loss summed over windows; labels come after 14d" in said

@@ -38,11 +38,14 @@ def _verdict(choice: Choice) -> str:
         to_price(each.reported_on.cost(price), price)
         for each in (found.winner, found.present, found.fixed[0])
     )
+    usual = [each for each in found.fixed if each is not found.winner]
+    dearer = sum(each.reported_on.cost(price) > walked.cost(price) for each in usual)
     return (
         f"Suggested: {found.winner.candidate.title}{now}. On {dates(found.reporting)}, which had no say in "
         f"the choice, it cost {cost} with {walked.trainings} trainings, "
         f"{to_price(found.reporting.regret(walked, price), price)} more than an oracle that "
-        f"knows the future; the present policy cost {present}, never training {never}."
+        f"knows the future; the present policy cost {present}, never training {never}. "
+        f"Of the {len(usual)} usual policies {dearer} cost more there."
     )
 
 
