@@ -110,6 +110,12 @@ def test_the_report_loads_nothing_and_names_no_address(page: str) -> None:
     assert "(here:" not in page
 
 
+def test_the_report_in_markdown_says_where_there_is_more_to_see(choice: Choice) -> None:
+    markdown = write_report(choice).markdown
+    assert "*frontier: see the HTML page*" in markdown
+    assert "(here:" not in markdown
+
+
 def test_the_report_is_the_same_each_time(choice: Choice, page: str) -> None:
     assert write_report(choice).html == page
 

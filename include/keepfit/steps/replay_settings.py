@@ -60,12 +60,14 @@ class ReplaySettings:
 
     def models(self, spec: ModelSpec) -> dict[str, ModelSpec]:
         """Return the model as each kind of window trains it, by kind; its own kind is the first."""
-        if self.label_delay is not None:
-            spec = spec.model_copy(
-                update={"label": spec.label.model_copy(update={"delay": self.label_delay})}
-            )
         kinds = dict.fromkeys((kind_of(spec), *self.kinds))
-        return {kind: _trained_on(spec, kind) for kind in kinds}
+        return {kind: _trained_on(self.delayed(spec), kind) for kind in kinds}
+
+    def delayed(self, spec: ModelSpec) -> ModelSpec:
+        """Return the model with labels as late as asked for."""
+        if self.label_delay is None:
+            return spec
+        return spec.model_copy(update={"label": spec.label.model_copy(update={"delay": self.label_delay})})
 
 
 def kind_of(spec: ModelSpec) -> str:
