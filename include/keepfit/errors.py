@@ -61,12 +61,20 @@ class NotServedError(DeploymentError):
     """An alias was moved and recorded, and a prediction server does not follow it."""
 
 
+class PolicyError(KeepfitError):
+    """A policy of one's own does not answer as one must."""
+
+
 class LedgerError(KeepfitError):
     """The ledger's database is missing, does not answer, or does not take a record."""
 
 
 class DecisionError(LedgerError):
     """A decision contradicts one already in the ledger."""
+
+
+class ReplayError(KeepfitError):
+    """A policy cannot be replayed over what is there, or not at such a price."""
 
 
 class NotReadyError(KeepfitError):

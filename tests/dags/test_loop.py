@@ -43,7 +43,9 @@ SOMEONES = """
 
     with DAG("someones") as dag:
         for name, window in {windows!r}.items():
-            DriftSensor(task_id=name, root={root!r}, model="returns", window=window, on_no_drift="skip")
+            DriftSensor(
+                task_id=name, root={root!r}, model="returns", window=window, share=0.4, on_no_drift="skip"
+            )
     """
 WINTER, JUNE = ("2024-01-01", "2024-04-01"), ("2024-06-01", "2024-06-15")
 

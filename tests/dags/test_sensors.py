@@ -145,6 +145,12 @@ def test_drift_sensors_mapped_over_models_have_folders_of_their_own(shop: Path) 
     assert len(folders) == 6
 
 
+@pytest.mark.parametrize("share", [0.0, -0.1, 1.1])
+def test_a_drift_sensor_refuses_a_share_that_says_nothing(shop: Path, share: float) -> None:
+    with pytest.raises(ValueError, match=r"a share of drifted columns is above 0 and at most 1"):
+        DriftSensor(task_id="drift", root=shop, model="returns", share=share)
+
+
 @pytest.mark.usefixtures("ledger")
 def test_without_a_window_a_sensor_takes_the_run_s(shop: Path, run_dag: "RunDag") -> None:
     write_dag(shop, window=None)

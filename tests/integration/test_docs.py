@@ -16,13 +16,16 @@ from keepfit.spec import DatasetSpec, ModelSpec, ProjectSpec
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-COMMAND = re.compile(r"`keepfit ([^`\n]+)`|^(?:\$ )?keepfit ([^#\n|&>]+)", re.MULTILINE)
+INLINE = re.compile(r"`keepfit ([^`\n]+)`")
+BLOCK = re.compile(r"^```(?:bash|sh|console)?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINE = re.compile(r"^(?:\$ )?keepfit ([^#\n|&>]+)", re.MULTILINE)
 COMMANDS: Mapping[str, Any] = vars(get_command(app))["commands"]
 
 
 def shown(page: Path) -> Iterator[list[str]]:
-    for inline, line in COMMAND.findall(page.read_text(encoding="utf-8")):
-        yield shlex.split((inline or line).replace("\n", " ").split(" && ")[0])
+    text = page.read_text(encoding="utf-8")
+    lines = [line for block in BLOCK.findall(text) for line in LINE.findall(block)]
+    yield from map(shlex.split, [*INLINE.findall(text), *lines])
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -38,6 +41,7 @@ def test_the_commands_and_options_that_a_page_names_exist(page: Path) -> None:
     ("page", "of"),
     [
         ("approval", ModelSpec),
+        ("policies", ModelSpec),
         ("watching", ModelSpec),
         ("serving", ProjectSpec),
         ("release", ProjectSpec),
@@ -52,4 +56,5 @@ def test_the_settings_that_a_page_shows_are_read(page: str, of: type[BaseModel])
     settings = [block for block in blocks if "expectations" not in block]
     assert settings
     for name, value in (item for block in settings for item in block.items()):
-        assert TypeAdapter[Any](of.model_fields[name].annotation).validate_python(value)
+        annotation: Any = of.model_fields[name].annotation
+        assert TypeAdapter[Any](annotation).validate_python(value)

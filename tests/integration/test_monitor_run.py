@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -16,6 +17,7 @@ from keepfit.backends import model_files
 from keepfit.backends.lake import Lake
 from keepfit.backends.model_registry import ModelRegistry
 from keepfit.backends.prediction_log import Entry, PredictionLog
+from keepfit.backends.sketches import read_sketches, sketch_columns, sketch_values, write_sketches
 from keepfit.backends.version import VersionDetails
 from keepfit.cli.access import local_access
 from keepfit.cli.telling import tell
@@ -52,7 +54,12 @@ evaluate: {objective: log_loss, metrics: [roc_auc, "own_metrics:rows"]}
 monitor:
   drift: {min_rows: 100}
   performance: {min_rows: 100}
-  new_rows: 100000
+policy:
+  rules:
+    - {rule: performance}
+    - {rule: drift_share}
+    - {rule: calendar, every: 91d}
+    - {rule: new_rows, at_least: 100000}
 """
 
 
@@ -188,7 +195,7 @@ def test_a_calm_week_is_kept_and_the_ledger_says_why(shop: Shop) -> None:
     assert (done["verdict"], done["trigger"], done["run_id"]) == ("keep", "none", None)
     assert done["reason"].endswith(
         "labelled rows is within 10 % of the holdout's 0.6000; "
-        "0 of 3 columns drifted (share 0.00 < 0.50); the champion's data is 14 d old; "
+        "0 of 3 columns drifted (share 0.00 < 0.50); the champion's data is 14 d old (limit 91 d); "
         "0 new labelled rows < 100,000"
     )
     stored = shop.ledger.decisions("churn")[0]
@@ -201,7 +208,7 @@ def test_drift_asks_once_for_a_training_with_its_run_id_and_conf(shop: Shop) -> 
     shop.live_week(0)
     shop.live_week(1, shift=3.0)
     done = shop.monitor(1)
-    assert (done["verdict"], done["trigger"]) == ("retrain", "drift")
+    assert (done["verdict"], done["trigger"]) == ("retrain", "drift_share")
     assert done["run_id"] == "decision__20130108T000000Z_20130115T000000Z"
     assert done["conf"] == {
         "as_of": "2013-01-15T00:00:00+00:00",
@@ -220,7 +227,7 @@ def test_a_second_week_of_drift_waits_for_the_cool_down(shop: Shop) -> None:
     shop.live_week(2, shift=3.0)
     assert shop.monitor(1)["verdict"] == "retrain"
     done = shop.monitor(2)
-    assert (done["verdict"], done["trigger"]) == ("keep", "drift")
+    assert (done["verdict"], done["trigger"]) == ("keep", "drift_share")
     assert done["reason"].startswith("cool-down of 8 d: the window ending 2013-01-15 asked for a training")
 
 
@@ -229,7 +236,7 @@ def test_an_edited_policy_decides_anew_but_starts_no_second_training_for_the_win
     shop.live_week(1, shift=3.0)
     shop.write("feature_repo/models/churn.yaml", MODEL + "  cooldown: 0d\n")
     first = shop.monitor(1)
-    shop.write("feature_repo/models/churn.yaml", MODEL + "  cooldown: 0d\n  max_age: 1d\n")
+    shop.write("feature_repo/models/churn.yaml", MODEL + "  cooldown: 0d\n  budget: 9\n")
     second = shop.monitor(1, "edited")
     assert (first["verdict"], second["verdict"], second["run_id"]) == ("retrain", "keep", None)
     assert second["reason"].startswith(
@@ -310,7 +317,7 @@ def test_the_estimate_without_labels_is_told_and_decides_nothing(shop: Shop, tmp
     told = "estimated without labels on 300 rows: roc_auc 0.5000 (holdout 0.0000), log_loss "
     assert measured["told"][-1].startswith(told)
     assert measured["told"][-1].endswith("it does not see when the same features come to mean something else")
-    shop.write("feature_repo/models/churn.yaml", MODEL + "  max_age: 900d\n")
+    shop.write("feature_repo/models/churn.yaml", MODEL + "  budget: 9\n")
     decided = shop.monitor(1, "other policy")
     assert (decided["verdict"], before["verdict"]) == ("keep", "keep")
     stored = shop.ledger.decision(decided["key"])
@@ -420,6 +427,28 @@ def test_drift_is_told_without_the_other_steps(shop: Shop) -> None:
     shop.live_week(0, shift=3.0)
     found = shop.run(0).detect_drift()
     assert (found["drifted"], found["drifted_columns"]) == (True, ["visits", "spent"])
+
+
+def test_a_window_is_held_against_the_sketches_kept_with_the_version(tmp_path: Path) -> None:
+    shop = Shop(tmp_path)
+    shop.registry.initialise()
+    shop.train(START, "first")
+    with duckdb.connect() as connection:
+        connection.register("rows", pa.Table.from_pandas(shop.customers(week(0), shift=3.0)))
+        kept = sketch_columns(connection, "rows", FEATURES)
+    kept["visits"] = kept["visits"].shifted(9.0)
+    kept["score"] = sketch_values(np.linspace(0, 1, 500))
+    write_sketches(tmp_path / "sketches.parquet", kept)
+    shop.registry.attach("churn", "1", tmp_path / "sketches.parquet")
+    shop.live_week(0, shift=3.0)
+    run = shop.run(0)
+    assert run.detect_drift()["drifted_columns"] == ["visits"]
+    stored = run.folder.read("detect_drift")
+    assert (stored["reference_rows"], stored["rows"]) == (ROWS, ROWS)
+    assert stored["prediction"]["drifted"]
+    assert {"noise", "score", "method"} < set(stored["columns"][0])
+    of_window = read_sketches(run.folder.file("window_sketches.parquet"))
+    assert {name: each.n for name, each in of_window.items()} == dict.fromkeys((*FEATURES, "score"), ROWS)
 
 
 def test_the_report_is_drawn_beside_the_decision(shop: Shop) -> None:

@@ -1,5 +1,6 @@
 """Training and prediction runs of a small project: Feast, the lake, MLflow and the ledger are real."""
 
+import json
 import os
 import signal
 import sqlite3
@@ -17,6 +18,7 @@ from typer.testing import CliRunner
 
 from keepfit.backends import model_files
 from keepfit.backends.model_registry import ModelRegistry
+from keepfit.backends.sketches import read_sketches
 from keepfit.cli.app import app
 from keepfit.cli.telling import tell
 from keepfit.errors import ConfError, DeploymentError, EditError, NotReadyError, RegistryError, TrainingError
@@ -29,6 +31,7 @@ from keepfit.pipeline.prediction import PredictionRun
 from keepfit.pipeline.snapshot import Snapshot, open_snapshot, take_snapshot
 from keepfit.pipeline.training import TrainingRun
 from keepfit.spec import Window
+from keepfit.steps.importance import Importances
 from keepfit.steps.watch import watcher
 
 pytestmark = pytest.mark.filterwarnings("ignore:fetch_arrow_table:DeprecationWarning")
@@ -293,10 +296,13 @@ def test_the_version_has_a_model_card_that_the_command_shows(store: Store, tmp_p
     told = CliRunner().invoke(app, ["card", "returns_soon", *root])
     assert told.output == f"{kept.read_text()}\n"
     built, logged = folder.read("build_training_set"), f"{details.metrics['log_loss']:.4f}"
+    measured = json.loads(store.registry.attached("returns_soon", "1", "importances.json").read_text())
+    assert set(measured["features"]) == set(details.features)
+    worth = Importances.of_json(measured).shares
     for line in (
         "# returns_soon, version 1",
         f"SHA-256 of the training set: {built['digest']}",
-        "| tier | string | 0.0% |",
+        f"| tier | string | 0.0% | {worth['tier']:.1%} |",
         f"| Run | {details.tags['keepfit.run_id']} |",
         "There was no champion when this version was made.",
     ):
@@ -306,7 +312,13 @@ def test_the_version_has_a_model_card_that_the_command_shows(store: Store, tmp_p
     told = CliRunner().invoke(app, ["card", "returns_soon", "1", "--html", str(page), *root])
     assert told.output == f"Version 1 of returns_soon: {page}\n"
     assert "<td>a &lt;b&gt;test&lt;/b&gt; | of all</td>" in page.read_text()
-    assert len(pd.read_parquet(folder.file("holdout_scores.parquet"))) == folder.read("evaluation")["rows"]
+    judged = folder.read("evaluation")["rows"]
+    assert len(pd.read_parquet(folder.file("holdout_scores.parquet"))) == judged
+    sketches = read_sketches(store.registry.attached("returns_soon", "1", "sketches.parquet"))
+    assert {name: each.kind for name, each in sketches.items()} == {**details.features, "score": "number"}
+    trained = int(details.tags["keepfit.rows"])
+    assert {each.rows for name, each in sketches.items() if name != "score"} == {trained}
+    assert sketches["score"].n == judged
     for arguments, complaint in (
         (["returns_soon", "7"], "Version 7 of returns_soon cannot be read: "),
         (["no_such_model"], "No model is named 'no_such_model'."),

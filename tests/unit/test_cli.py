@@ -209,8 +209,8 @@ def test_check_knows_the_expectations_of_great_expectations(shop: Path) -> None:
         ),
         (
             "models/returns.yaml",
-            "share: 0.4,",
-            "share: 0.4, columns: [prize],",
+            "min_rows: 200}",
+            "min_rows: 200, columns: [prize]}",
             "models/returns.yaml: monitor.drift.columns: 'orders' has no feature 'prize'. Did you mean",
         ),
         (
@@ -563,7 +563,7 @@ def test_the_loop_closes_without_airflow(shop: Path) -> None:
     assert "rows=420" in run("returns", "--step", "predict", *change)
 
     watched = run("returns", "--step", "monitor", *change)
-    assert "verdict: retrain, called for by drift\n      2 of 5 columns drifted" in watched
+    assert "verdict: retrain, called for by drift_share\n      2 of 5 columns drifted" in watched
     assert (
         "returns: train as of 2024-05-08T00:00:00+00:00 (run decision__20240501T000000Z_20240508T000000Z"
         in watched

@@ -193,6 +193,70 @@ def test_a_candidate_is_refused_with_its_place_in_the_list(
     assert "train.candidates: must not be empty." not in found
 
 
+RULES = (
+    "calendar, drift_share, performance, prediction_drift, weighted_drift, regret, upf, new_rows, own, "
+    "m_of_n, all, any"
+)
+CALENDAR = {"rule": "calendar", "every": "7d"}
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        (
+            {"rule": "drift_shares"},
+            f": `rule` needs one of {RULES}, got 'drift_shares'. Did you mean 'drift_share'?",
+        ),
+        ({"every": "7d"}, f": `rule` is missing: one of {RULES}."),
+        ("calendar", ": wrong type: needs fields of its own, got 'calendar'."),
+        ({**CALENDAR, "everyy": "7d"}, ".everyy: unknown field. Did you mean 'every'?"),
+        ({"rule": "drift_share", "share": 1.5}, ".share: must be at most 1.0, got 1.5."),
+        ({"rule": "drift_share", "share": 0}, ".share: must be greater than 0.0, got 0."),
+        ({"rule": "performance", "worse_by": 0}, ".worse_by: must be greater than 0.0, got 0."),
+        ({"rule": "regret", "cost": 0}, ".cost: must be greater than 0.0, got 0."),
+        ({"rule": "upf", "cost": -3}, ".cost: must be greater than 0.0, got -3."),
+        ({"rule": "upf", "cost": 1, "confidence": 0.2}, ".confidence: must be at least 0.5, got 0.2."),
+        ({"rule": "upf", "cost": 1, "horizon": 2000}, ".horizon: must be at most 1000, got 2000."),
+        ({"rule": "new_rows", "at_least": 0}, ".at_least: must be at least 1, got 0."),
+        ({"rule": "own", "function": ""}, ".function: must not be empty."),
+        ({"rule": "all", "of": []}, ".of: must not be empty."),
+        ({"rule": "any", "of": []}, ".of: must not be empty."),
+        ({"rule": "any", "of": [{"rule": "all", "of": []}]}, ".of[0].of: must not be empty."),
+        (
+            {"rule": "m_of_n", "m": 3, "n": 2, "of": CALENDAR},
+            ": `m` is 3 and `n` is 2: `m` must be the smaller, or equal.",
+        ),
+        (
+            {"rule": "m_of_n", "m": 1, "n": 2, "of": {"every": "7d"}},
+            f".of: `rule` is missing: one of {RULES}.",
+        ),
+        (
+            {"rule": "all", "of": [{"rule": "any", "of": [{"rule": "calender"}]}]},
+            f".of[0].of[0]: `rule` needs one of {RULES}, got 'calender'. Did you mean 'calendar'?",
+        ),
+    ],
+)
+def test_a_rule_is_refused_with_its_place_in_the_policy(tmp_path: Path, rule: Any, message: str) -> None:
+    assert model(tmp_path, policy={"rules": [CALENDAR, rule]}) == [f"policy.rules[1]{message}"]
+
+
+@pytest.mark.parametrize(
+    ("monitor", "message"),
+    [
+        ({"cooldown": "7d"}, "monitor.cooldown: unknown field. It belongs under `policy`."),
+        ({"drift": {"share": 0.5}}, "monitor.drift.share: unknown field. It belongs under `policy.rules`."),
+        (
+            {"performance": {"worse_by": 0.1}},
+            "monitor.performance.worse_by: unknown field. It belongs under `policy.rules`.",
+        ),
+    ],
+)
+def test_what_to_do_about_a_window_is_not_part_of_what_is_measured(
+    tmp_path: Path, monitor: dict[str, Any], message: str
+) -> None:
+    assert model(tmp_path, monitor=monitor) == [message]
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -26,6 +26,21 @@ ranges = (
     | st.fixed_dictionaries({"choices": st.lists(scalars, min_size=1, max_size=3)})
 )
 
+above = st.floats(1e-9, 1e9)
+counts = st.integers(1, 1000)
+rules = st.recursive(
+    st.fixed_dictionaries({"rule": st.just("calendar"), "every": positive})
+    | st.fixed_dictionaries({"rule": st.just("upf"), "cost": above, "horizon": counts})
+    | st.fixed_dictionaries({"rule": st.just("own"), "function": st.just("mine:judge")}),
+    lambda inner: (
+        st.fixed_dictionaries({"rule": st.just("m_of_n"), "m": st.just(2), "n": st.just(3), "of": inner})
+        | st.fixed_dictionaries(
+            {"rule": st.sampled_from(["all", "any"]), "of": st.lists(inner, min_size=1, max_size=3)}
+        )
+    ),
+    max_leaves=4,
+)
+
 
 @st.composite
 def models(draw: st.DrawFn) -> ModelSpec:
@@ -52,8 +67,14 @@ def models(draw: st.DrawFn) -> ModelSpec:
             },
             "evaluate": {"objective": "log_loss", "gate": {"floors": {"log_loss": draw(finite)}}},
             "monitor": {
-                "drift": draw(st.none() | st.just({"share": 0.3})),
-                "max_age": draw(st.none() | positive),
+                "drift": draw(st.none() | st.just({"threshold": 0.3})),
+                "schedule": draw(st.sampled_from([None, "@daily"])),
+            },
+            "policy": {
+                "rules": draw(st.lists(rules, max_size=3)),
+                "cooldown": draw(durations),
+                "budget": draw(st.none() | st.integers(1, 9)),
+                "because": draw(texts),
             },
         }
     )

@@ -1,6 +1,6 @@
 """What the Airflow UI says of a DAG. The spec's digest is part of it, so an edit makes a new DAG version."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from keepfit.spec import DatasetSpec, ModelSpec, Problem, Project
 from keepfit.spec.fields import duration_text
@@ -31,7 +31,7 @@ def model_doc(project: Project, spec: ModelSpec) -> str:
         "Holdout": duration_text(spec.train.holdout),
         "Objective": spec.evaluate.objective,
         "Retrained by": ", ".join(_signals(spec)) or "hand only",
-        "Cool-down": duration_text(spec.monitor.cooldown),
+        "Cool-down": duration_text(spec.policy.cooldown),
         "Promotion": spec.promotion,
     }
     return _doc(spec, f"models/{spec.name}.yaml", facts, project.digest(model=spec.name))
@@ -48,15 +48,10 @@ def _problem_line(problem: Problem) -> str:
     return f"- `{problem.file}` {field}{problem.message}"
 
 
-def _signals(spec: ModelSpec) -> list[str]:
-    watched = {
-        f"calendar {spec.train.calendar}": spec.train.calendar,
-        "drift": spec.monitor.drift,
-        "labelled performance": spec.monitor.performance,
-        f"{spec.monitor.new_rows} new rows": spec.monitor.new_rows,
-        "age": spec.monitor.max_age,
-    }
-    return [name for name, wanted in watched.items() if wanted]
+def _signals(spec: ModelSpec) -> Iterator[str]:
+    if spec.train.calendar:
+        yield f"calendar {spec.train.calendar}"
+    yield from (each.rule.replace("_", " ") for each in spec.policy.rules)
 
 
 def _doc(spec: DatasetSpec | ModelSpec, file: str, facts: Mapping[str, str | None], digest: str) -> str:

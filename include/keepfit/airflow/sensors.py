@@ -127,20 +127,31 @@ class DriftSensor(PublicationSensor):
 
     Args:
         model: A model of the project at `root`.
+        share: From which share of its columns on the window has drifted. The default is Evidently's.
         on_no_drift: `wait` looks at the windows that follow, one after the other; `skip` skips the task.
         options: Those of `PublicationSensor`, but `dataset`.
     """
 
-    def __init__(self, *, model: str, on_no_drift: Literal["wait", "skip"] = "wait", **options: Any) -> None:
+    def __init__(
+        self,
+        *,
+        model: str,
+        share: float = 0.5,
+        on_no_drift: Literal["wait", "skip"] = "wait",
+        **options: Any,
+    ) -> None:
         super().__init__(dataset=f"predictions__{model}", **options)
+        if not 0 < share <= 1:
+            raise ValueError(f"share={share}: a share of drifted columns is above 0 and at most 1")
         self.model = model
+        self.share = share
         self.on_no_drift = on_no_drift
 
     def _look(self, window: Window, context: Context) -> Any:
         while self._is_published(window):
             found = self._detect_drift(window, context)
-            if found["drifted"]:
-                return {"window": window.key, **found}
+            if (found.get("share") or 0.0) >= self.share:
+                return {"window": window.key, **found, "drifted": True}
             if self.on_no_drift == "skip":
                 raise AirflowSkipException(f"{self.model} has not drifted in {window.key}: {found}")
             window = window.shifted(window.end - window.start)

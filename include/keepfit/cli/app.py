@@ -22,6 +22,7 @@ from keepfit.cli import (
     rebuild,
     records,
     release,
+    replay,
     run,
     schema,
     serve,
@@ -64,6 +65,7 @@ app.command()(propose.propose)
 app.command()(records.decisions)
 app.command()(loop.loop)
 app.command()(audit.audit)
+app.command()(replay.replay)
 app.command()(card.card)
 app.command()(moves.history)
 app.command()(moves.live)

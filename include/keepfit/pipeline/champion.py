@@ -1,5 +1,6 @@
 """The champion as a monitoring run first found it, since it may move while the run goes on."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,8 +12,10 @@ from keepfit.pipeline.snapshot import Snapshot
 from keepfit.policy import Champion
 
 if TYPE_CHECKING:
+    from keepfit.backends.coding import Kind
     from keepfit.backends.model_registry import ModelRegistry
     from keepfit.backends.version import VersionDetails
+    from keepfit.steps.importance import Importances
 
 CHAMPION = "champion"
 
@@ -35,6 +38,11 @@ class LiveVersion:
         return tuple(self._details.features)
 
     @property
+    def kinds(self) -> dict[str, "Kind"]:
+        """What each of them holds."""
+        return dict(self._details.features)
+
+    @property
     def holdout(self) -> Mapping[str, float]:
         """Its metrics on its own holdout."""
         return self._details.metrics
@@ -43,6 +51,23 @@ class LiveVersion:
     def reference(self) -> Path:
         """A sample of its training rows."""
         return self.registry.reference(self.model, self.version)
+
+    def attached(self, name: str) -> Path | None:
+        """Return a file kept beside it; None if it was registered without."""
+        from keepfit.backends.version import attached_tag
+
+        if attached_tag(name) not in self._details.tags:
+            return None
+        return self.registry.attached(self.model, self.version, name)
+
+    @cached_property
+    def importances(self) -> "Importances | None":
+        """What each feature is worth to it; None where it was registered without."""
+        from keepfit.pipeline.describing import IMPORTANCES
+        from keepfit.steps.importance import Importances
+
+        file = self.attached(IMPORTANCES)
+        return Importances.of_json(json.loads(file.read_text(encoding="utf-8"))) if file else None
 
     @property
     def signal(self) -> Champion:

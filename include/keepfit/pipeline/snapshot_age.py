@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from keepfit.ledger import Ledger
-from keepfit.policy.rules import days
+from keepfit.policy.wording import days
 from keepfit.spec import DatasetSpec, Window
 
 

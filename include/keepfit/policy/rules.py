@@ -1,122 +1,98 @@
-"""One rule per signal, in the words a person reads; each says whether it calls for a training."""
+"""The rules of a policy, in the words a person reads; each says whether it calls for a training."""
 
-from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from keepfit.policy.signals import DriftSignal, History, PerformanceSignal, Signals, Trigger
-
-if TYPE_CHECKING:
-    from keepfit.spec.model import MonitorSpec
-
-BROKEN_GROWTH = 0.5
-"""A share of missing values that grew by so much is a fault upstream, not a shift in the world."""
+from keepfit.policy import combined, own, regret
+from keepfit.policy.findings import Finding, Seen, is_known, unknown
+from keepfit.policy.signals import Score
+from keepfit.policy.wording import days, percent
+from keepfit.spec import policy as spec
 
 
-@dataclass(frozen=True)
-class Finding:
-    """What one rule says: `fires` is None where the data does not allow an answer."""
-
-    trigger: Trigger
-    fires: bool | None
-    text: str
+def find(rule: spec.Rule, seen: Seen) -> Finding:
+    """Ask a rule of a spec."""
+    return _RULES[rule.rule](rule, seen)
 
 
-def faults(drift: DriftSignal | None) -> tuple[str, ...]:
-    """Name what is broken in a window's data."""
-    if drift is None:
-        return ()
-    grown = tuple(
-        f"{each.column} is missing in {each.now:.0%} of the rows ({each.before:.0%} in training)"
-        for each in drift.missing
-        if each.now - each.before >= BROKEN_GROWTH
-    )
-    return drift.broken + grown
+def _calendar(rule: spec.Calendar, seen: Seen) -> Finding:
+    champion = seen[-1].champion
+    if champion is None or champion.as_of is None:
+        return Finding("calendar", None, "the champion's training time is not recorded", "clock")
+    since = seen[-1].window_end - champion.as_of
+    text = f"the champion's data is {days(since)} old (limit {days(rule.every)})"
+    return Finding("calendar", since >= rule.every, text, "clock")
 
 
-def performance(signal: PerformanceSignal, worse_by: float) -> Finding:
-    """Hold labelled performance against the champion's own holdout."""
-    if signal.value is None or signal.holdout is None:
-        return Finding("performance", None, f"{signal.metric} not judged: {signal.reason}")
-    sign = 1 if signal.higher_is_better else -1
-    loss = sign * (signal.holdout - signal.value)
-    fires = loss > worse_by * abs(signal.holdout)
-    base = f"{signal.metric} {signal.value:.4f} on {signal.rows:,} labelled rows is"
+def _new_rows(rule: spec.NewRows, seen: Seen) -> Finding:
+    rows = seen[-1].new_rows
+    if rows is None:
+        return Finding("new_rows", None, "new labelled rows were not counted", "clock")
+    fires = rows >= rule.at_least
+    text = f"{rows:,} new labelled rows {'>=' if fires else '<'} {rule.at_least:,}"
+    return Finding("new_rows", fires, text, "clock")
+
+
+def _performance(rule: spec.Performance, seen: Seen) -> Finding:
+    signal = seen[-1].performance
+    if signal is None:
+        return unknown("performance", "performance not judged", "not measured")
+    value, holdout = signal.value, signal.holdout
+    if not (is_known(value) and is_known(holdout)):
+        return unknown("performance", f"{signal.metric} not judged", signal.reason)
+    loss = holdout - value if signal.higher_is_better else value - holdout
+    fires = loss > rule.worse_by * abs(holdout)
+    base = f"{signal.metric} {value:.4f} on {signal.rows:,} labelled rows is"
     if not fires:
-        text = f"{base} within {_percent(worse_by)} of the holdout's {signal.holdout:.4f}"
+        text = f"{base} within {percent(rule.worse_by)} of the holdout's {holdout:.4f}"
         return Finding("performance", False, text)
-    share = f"{_percent(loss / abs(signal.holdout))} " if signal.holdout else ""
-    return Finding(
-        "performance",
-        True,
-        f"{base} {share}worse than the holdout's {signal.holdout:.4f} (limit {_percent(worse_by)})",
-    )
+    share = f"{percent(loss / abs(holdout))} " if holdout else ""
+    text = f"{base} {share}worse than the holdout's {holdout:.4f} (limit {percent(rule.worse_by)})"
+    return Finding("performance", True, text)
 
 
-def drift(signal: DriftSignal, limit: float) -> Finding:
-    """Hold the share of drifted columns against the limit."""
-    if signal.share is None:
-        return Finding("drift", None, f"drift not judged: {signal.reason}")
-    fires = signal.share >= limit
-    sign = ">=" if fires else "<"
+def _drift_share(rule: spec.DriftShare, seen: Seen) -> Finding:
+    signal = seen[-1].drift
+    if signal is None or not is_known(signal.share):
+        reason = signal.reason if signal else "not measured"
+        return unknown("drift_share", "drift not judged", reason, "shift")
+    fires = signal.share >= rule.share
     text = (
         f"{len(signal.drifted)} of {signal.columns} columns drifted "
-        f"(share {signal.share:.2f} {sign} {limit:.2f})"
+        f"(share {signal.share:.2f} {'>=' if fires else '<'} {rule.share:.2f})"
     )
-    return Finding("drift", fires, text)
+    return Finding("drift_share", fires, text, "shift")
 
 
-def age(signals: Signals, max_age: timedelta | None) -> Finding:
-    """Hold the age of the champion's data against the limit."""
-    if signals.champion is None or signals.champion.as_of is None:
-        return Finding("age", None, "the champion's training time is not recorded")
-    since = signals.window_end - signals.champion.as_of
-    fires = max_age is not None and since > max_age
-    limit = f" (limit {days(max_age)})" if max_age is not None else ""
-    return Finding("age", fires, f"the champion's data is {days(since)} old{limit}")
+def _prediction_drift(rule: spec.PredictionDrift, seen: Seen) -> Finding:
+    return _far("prediction_drift", "the scores' drift", seen[-1].prediction, rule.threshold)
 
 
-def new_rows(signals: Signals, limit: int) -> Finding:
-    """Hold the labelled rows that no training has seen against the limit."""
-    if signals.new_rows is None:
-        return Finding("new_rows", None, "new labelled rows were not counted")
-    fires = signals.new_rows >= limit
-    sign = ">=" if fires else "<"
-    return Finding("new_rows", fires, f"{signals.new_rows:,} new labelled rows {sign} {limit:,}")
+def _weighted_drift(rule: spec.WeightedDrift, seen: Seen) -> Finding:
+    drift = seen[-1].drift
+    return _far("weighted_drift", "the weighted drift", drift.weighted if drift else Score(), rule.threshold)
 
 
-def restraint(signals: Signals, history: History, spec: "MonitorSpec") -> str | None:
-    """Say why a training that a signal calls for has to wait; None when it need not.
-
-    Distances in time count both ways: a window worked off late must not slip between two others.
-    """
-    end = signals.window_end
-    as_of = signals.champion.as_of if signals.champion else None
-    if as_of is not None and as_of >= end:
-        return f"the champion was trained as of {as_of:%Y-%m-%d %H:%M}, not before this window's end"
-    if end in history.retrained:
-        return (
-            f"another policy asked for a training after the window ending {end:%Y-%m-%d %H:%M} already, "
-            "and one window starts one training"
-        )
-    nearest = min(history.retrained, key=lambda other: abs(end - other), default=None)
-    if nearest is not None and abs(end - nearest) < spec.cooldown:
-        return (
-            f"cool-down of {days(spec.cooldown)}: the window ending {nearest:%Y-%m-%d} "
-            f"asked for a training, {days(abs(end - nearest))} away"
-        )
-    spent = sum(abs(end - other) < spec.budget_period for other in history.retrained)
-    if spec.budget is not None and spent >= spec.budget:
-        return f"budget: {spent} of {spec.budget} trainings in {days(spec.budget_period)} are spent"
-    return None
+def _far(trigger: str, what: str, score: Score, limit: float) -> Finding:
+    if not is_known(score.value):
+        return unknown(trigger, f"{what} not judged", score.reason if score.value is None else "", "shift")
+    fires = score.value >= limit
+    noise = "" if score.noise is None else f", chance alone {score.noise:.3g}"
+    text = f"{what} {score.value:.3g} {'>=' if fires else '<'} {limit:.3g}{noise}"
+    return Finding(trigger, fires, text, "shift")
 
 
-def days(span: timedelta) -> str:
-    """Write a duration in days, or in hours where it is shorter than two days."""
-    if span < timedelta(days=2) and span % timedelta(days=1):
-        return f"{span / timedelta(hours=1):.3g} h"
-    return f"{span / timedelta(days=1):.3g} d"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.3g} %"
+_RULES: Mapping[str, Callable[[Any, Seen], Finding]] = {
+    "calendar": _calendar,
+    "drift_share": _drift_share,
+    "performance": _performance,
+    "prediction_drift": _prediction_drift,
+    "weighted_drift": _weighted_drift,
+    "regret": regret.accumulated,
+    "upf": regret.forecast,
+    "new_rows": _new_rows,
+    "own": own.ask,
+    "m_of_n": lambda rule, seen: combined.m_of_n(rule, seen, find),
+    "all": lambda rule, seen: combined.all_of([find(each, seen) for each in rule.of]),
+    "any": lambda rule, seen: combined.any_of([find(each, seen) for each in rule.of]),
+}

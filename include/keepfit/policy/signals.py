@@ -1,11 +1,11 @@
 """What a policy looks at, and what it answers."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal, Self
 
-Word = Literal["retrain", "keep", "insufficient", "blocked"]
-Trigger = Literal["drift", "performance", "new_rows", "age", "none"]
+Word = Literal["retrain", "keep", "insufficient", "blocked", "held"]
 
 
 @dataclass(frozen=True)
@@ -15,6 +15,17 @@ class Champion:
     version: str
     as_of: datetime | None
     """Up to when its training knew the data; None when nobody recorded it."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """One number about a window, and what it would be if nothing had changed."""
+
+    value: float | None = None
+    """None when it could not be measured; `reason` says why."""
+    noise: float | None = None
+    """What chance alone brings it to; None where nobody knows."""
+    reason: str = "not measured"
 
 
 @dataclass(frozen=True)
@@ -29,6 +40,20 @@ class PerformanceSignal:
     holdout: float | None
     """The champion's value on its own holdout."""
     reason: str = ""
+    noise: float | None = None
+    """The standard error of the value."""
+
+
+@dataclass(frozen=True)
+class RegretSignal:
+    """How much better a fresh challenger does than the champion on the same newly labelled rows."""
+
+    value: float | None
+    """In units of the objective, positive where the challenger is better; None: `reason` says why."""
+    noise: float | None = None
+    """Its standard error."""
+    rows: int = 0
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -38,6 +63,8 @@ class MissingChange:
     column: str
     before: float
     now: float
+    noise: float = 0.0
+    """So far apart the two shares are by luck alone."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +81,62 @@ class DriftSignal:
     missing: tuple[MissingChange, ...] = ()
     """Columns whose share of missing values moved noticeably."""
     broken: tuple[str, ...] = ()
-    """What no shift in the world explains: a column gone, or text where numbers were."""
+    """What no shift in the world explains: a column gone, text where numbers were, another unit."""
+    weighted: Score = Score()
+    """The columns' scores, each weighed by its importance to the champion."""
+    jumped: tuple[str, ...] = ()
+    """Columns that moved from the window before as no two quiet windows do."""
+
+
+@dataclass(frozen=True)
+class Signals:
+    """All that is known about one window, under one champion."""
+
+    model: str
+    window_start: datetime
+    window_end: datetime
+    rows: int
+    """How many predictions the window holds."""
+    champion: Champion | None
+    performance: PerformanceSignal | None
+    drift: DriftSignal | None
+    """None, like the performance, when there is no champion to judge."""
+    prediction: Score = Score()
+    """How far the champion's scores are from those of its holdout."""
+    regret: RegretSignal | None = None
+    calibration: Score = Score()
+    """The champion's calibration error on matured labels."""
+    estimate: Score = Score()
+    """The objective as estimated without labels."""
+    new_rows: int | None = None
+    """Labelled rows that no training has seen."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain JSON; `of_json` reads it back."""
+        moments = {name: getattr(self, name).isoformat() for name in ("window_start", "window_end")}
+        told = asdict(self) | moments
+        if self.champion and self.champion.as_of:
+            told["champion"] = told["champion"] | {"as_of": self.champion.as_of.isoformat()}
+        return told
+
+    @classmethod
+    def of_json(cls, stored: Mapping[str, Any]) -> Self:
+        """Read what `to_json` returned."""
+        moments = {name: datetime.fromisoformat(stored[name]) for name in ("window_start", "window_end")}
+        read = {name: kind(stored.get(name)) for name, kind in _READ.items()}
+        known = {name: stored[name] for name in cls.__dataclass_fields__ if name in stored}
+        return cls(**known | moments | read)
+
+
+@dataclass(frozen=True)
+class CommonCause:
+    """A source that several models lean on moved at once; a person is asked what it is."""
+
+    view: str
+    columns: tuple[str, ...]
+    models: tuple[str, ...]
+    key: str
+    """The incident's."""
 
 
 @dataclass(frozen=True)
@@ -63,28 +145,63 @@ class History:
 
     retrained: tuple[datetime, ...] = ()
     """The ends of the windows for which other decisions asked for a training."""
+    refused: tuple[datetime, ...] = ()
+    """Up to when the last trainings in a row that the gate refused knew the data, oldest first."""
+    fleet: tuple[datetime, ...] = ()
+    """As `retrained`, of all models of the project together."""
+    common: CommonCause | None = None
 
 
 @dataclass(frozen=True)
-class Signals:
-    """All that is known about one window."""
+class FleetLimit:
+    """How many trainings by signal all models together may start within a stretch of data time."""
 
-    model: str
-    window_end: datetime
-    rows: int
-    """How many predictions the window holds."""
-    champion: Champion | None
-    performance: PerformanceSignal | None
-    drift: DriftSignal | None
-    """None, like the performance, when there is no champion to judge."""
-    new_rows: int | None = None
-    """Labelled rows that no training has seen."""
+    budget: int | None = None
+    period_days: float = 7.0
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What to do, what called for it, and why in words and numbers."""
+    """What to do, which rule called for it, and why in words and numbers."""
 
     word: Word
-    trigger: Trigger
+    trigger: str
     reason: str
+
+
+def _champion(stored: Mapping[str, Any] | None) -> Champion | None:
+    if stored is None:
+        return None
+    as_of = stored["as_of"]
+    return Champion(stored["version"], datetime.fromisoformat(as_of) if as_of else None)
+
+
+def _drift(stored: Mapping[str, Any] | None) -> DriftSignal | None:
+    if stored is None:
+        return None
+    lists = {name: tuple(stored[name]) for name in ("drifted", "broken", "jumped")}
+    missing = tuple(MissingChange(**each) for each in stored["missing"])
+    return DriftSignal(**{**stored, **lists, "missing": missing, "weighted": _score(stored["weighted"])})
+
+
+def _score(stored: Mapping[str, Any] | None) -> Score:
+    return Score(**stored) if stored else Score()
+
+
+def _performance(stored: Mapping[str, Any] | None) -> PerformanceSignal | None:
+    return PerformanceSignal(**stored) if stored else None
+
+
+def _regret(stored: Mapping[str, Any] | None) -> RegretSignal | None:
+    return RegretSignal(**stored) if stored else None
+
+
+_READ: Mapping[str, Any] = {
+    "champion": _champion,
+    "performance": _performance,
+    "drift": _drift,
+    "prediction": _score,
+    "regret": _regret,
+    "calibration": _score,
+    "estimate": _score,
+}

@@ -9,7 +9,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from keepfit.spec.place import homes, locate, type_tags
+from keepfit.spec.place import chosen_by, homes, locate, wanted
 from keepfit.spec.problem import Problem, did_you_mean, path_text
 from keepfit.spec.yaml_file import Document, Place
 
@@ -47,6 +47,11 @@ class _Fault:
     text: str
     spec: type[BaseModel]
     parent: Any
+
+    @property
+    def chooser(self) -> str:
+        """Name the field that chooses among the members of a union."""
+        return str(self.context["discriminator"]).strip("'")
 
     @property
     def got(self) -> str:
@@ -109,9 +114,11 @@ def _text(fault: _Fault) -> str:
     return f"{_WRONG_TYPE}a text, {fault.got}{quotes}"
 
 
-def _type_missing(fault: _Fault) -> str:
-    members = get_args(fault.parent.model_fields[fault.name].annotation)
-    return f"`type` is missing: one of {', '.join(tag for member in members for tag in type_tags(member))}."
+def _choice_missing(fault: _Fault) -> str:
+    words = ", ".join(
+        word for member in get_args(wanted(fault.parent, fault.name)) for word in chosen_by(member)
+    )
+    return f"`{fault.chooser}` is missing: one of {words}."
 
 
 def _one_of(expected: str, got: object) -> str:
@@ -131,9 +138,9 @@ _SAY: dict[str, Callable[[_Fault], str]] = {
     "less_than_equal": lambda fault: f"must be at most {fault.context['le']}, {fault.got}",
     "literal_error": lambda fault: _one_of(fault.context["expected"], fault.input),
     "union_tag_invalid": lambda fault: (
-        f"`type` {_one_of(fault.context['expected_tags'], fault.context['tag'])}"
+        f"`{fault.chooser}` {_one_of(fault.context['expected_tags'], fault.context['tag'])}"
     ),
-    "union_tag_not_found": _type_missing,
+    "union_tag_not_found": _choice_missing,
     "string_pattern_mismatch": lambda fault: f"needs {_PATTERNS[fault.context['pattern']]}, {fault.got}",
     "too_short": lambda _: "must not be empty.",
     "string_too_short": lambda _: "must not be empty.",

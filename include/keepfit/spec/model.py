@@ -8,6 +8,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from keepfit.spec.fields import Closed, Column, Cron, Duration, Moment, Name, PositiveDuration, Share
 from keepfit.spec.gate import GateSpec
+from keepfit.spec.policy import PolicySpec
 from keepfit.spec.promotion import ApprovalSpec, Promotion, WatchSpec
 
 Scalar = str | int | float | bool | None
@@ -173,10 +174,8 @@ class EvaluateSpec(Closed):
 
 
 class DriftSpec(Closed):
-    """When features count as drifted, by Evidently's definitions."""
+    """When a feature counts as drifted, by Evidently's definitions."""
 
-    share: Share = 0.5
-    """Retrain when this share of the columns has drifted. The default is Evidently's."""
     columns: tuple[Column, ...] = ()
     """All features when not given."""
     method: Literal["default", "wasserstein", "jensenshannon", "psi", "ks"] = "default"
@@ -187,29 +186,28 @@ class DriftSpec(Closed):
 
 
 class PerformanceSpec(Closed):
-    """When matured labels say that the model has decayed."""
+    """How the champion is measured on matured labels."""
 
-    worse_by: Annotated[float, Field(gt=0)] = 0.1
-    """How much worse than on its own holdout the objective must be, relative to it."""
     min_rows: Annotated[int, Field(ge=2)] = 500
+    """With fewer labelled rows the answer is "insufficient data"."""
+
+
+class ChallengerSpec(Closed):
+    """A fresh challenger, trained in each monitoring to see what the champion's age costs; never deployed."""
+
+    candidates: Literal["champion", "all"] = "champion"
+    """Train as the champion was, with its parameters; or all candidates with their searches."""
 
 
 class MonitorSpec(Closed):
-    """What is watched, how often, and when it asks for a training."""
+    """What is measured about each window, and how often."""
 
     schedule: Cron | None = None
     """A cron expression; each newly published window of the entities' dataset when not given."""
     drift: DriftSpec | None = Field(default_factory=DriftSpec)
     performance: PerformanceSpec | None = Field(default_factory=PerformanceSpec)
-    new_rows: Annotated[int, Field(ge=1)] | None = None
-    """Ask for a training when so many labelled rows are new since the last."""
-    max_age: PositiveDuration | None = None
-    """Ask for a training when the champion's data is older than this."""
-    cooldown: Duration = timedelta(days=7)
-    """No two trainings by signal within this stretch of data time."""
-    budget: Annotated[int, Field(ge=1)] | None = None
-    """How many trainings by signal at most within `budget_period`."""
-    budget_period: PositiveDuration = timedelta(days=90)
+    challenger: ChallengerSpec = Field(default_factory=ChallengerSpec)
+    """How the fresh challenger is trained where the policy weighs regret."""
 
 
 class PredictSpec(Closed):
@@ -239,6 +237,7 @@ class ModelSpec(Closed):
     train: TrainSpec
     evaluate: EvaluateSpec
     monitor: MonitorSpec = Field(default_factory=MonitorSpec)
+    policy: PolicySpec = Field(default_factory=PolicySpec)
     predict: PredictSpec = Field(default_factory=PredictSpec)
     promotion: Promotion = "auto"
     """Whether a challenger that passes its gate becomes champion by itself, once approved of, or never."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, Tag
 
@@ -23,13 +23,23 @@ def locate(spec: type[BaseModel], loc: Place) -> tuple[Place, Any]:
     return tuple(place), _plain(parent)
 
 
-def homes(spec: type[BaseModel], name: str) -> Iterator[str]:
-    """Yield the paths of the fields, at any depth, that hold a field of a name."""
+def wanted(parent: Any, part: str | int) -> Any:
+    """Return the type that is wanted at one part of a parent, bare of its wrappings."""
+    return _plain(_descend(parent, part)[0])
+
+
+def homes(spec: type[BaseModel], name: str, around: tuple[type[BaseModel], ...] = ()) -> Iterator[str]:
+    """Yield the paths of the fields, at any depth, that hold a field of a name.
+
+    A spec that holds itself is looked into once.
+    """
     for field_name, field in spec.model_fields.items():
         for inner in _models(field.annotation):
+            if inner in around:
+                continue
             if name in inner.model_fields:
                 yield field_name
-            yield from (f"{field_name}.{path}" for path in homes(inner, name))
+            yield from (f"{field_name}.{path}" for path in homes(inner, name, (*around, inner)))
 
 
 def _plain(kind: Any) -> Any:
@@ -54,7 +64,7 @@ def _descend(kind: Any, part: str | int) -> tuple[Any, bool]:
     kind = _plain(kind)
     origin, args = get_origin(kind), get_args(kind)
     if origin in (Union, UnionType):
-        return next((member for member in args if _tag(member) == part), None), False
+        return next((member for member in args if part in _names(member)), None), False
     if part == "[key]":
         return None, False
     if origin is dict:
@@ -67,14 +77,15 @@ def _descend(kind: Any, part: str | int) -> tuple[Any, bool]:
     return None, isinstance(part, int)
 
 
-def _tag(member: Any) -> str:
-    """Return how Pydantic names a member of a union in an error's path."""
+def _names(member: Any) -> tuple[str, ...]:
+    """Return how Pydantic may name a member of a union in an error's path."""
     tags = [extra.tag for extra in getattr(member, "__metadata__", ()) if isinstance(extra, Tag)]
     member = _plain(member)
-    return next(iter((*tags, *type_tags(member))), getattr(member, "__name__", ""))
+    return (*tags, *chosen_by(member), getattr(member, "__name__", ""))
 
 
-def type_tags(member: Any) -> tuple[str, ...]:
-    """Return what `type:` may be in a model that is chosen by it."""
-    field = getattr(member, "model_fields", {}).get("type")
-    return get_args(field.annotation) if field else ()
+def chosen_by(member: Any) -> tuple[str, ...]:
+    """Return what the field may be that chooses a model in a union: the first of its fixed words."""
+    fields = getattr(member, "model_fields", {}).values()
+    words = (get_args(field.annotation) for field in fields if get_origin(field.annotation) is Literal)
+    return next(words, ())

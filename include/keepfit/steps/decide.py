@@ -1,19 +1,25 @@
 """Turn what was measured about a window into the policy's verdict and the ledger's record of it."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
-from keepfit.ledger import Decision, decision_key, train_run_id
+from keepfit.ledger import Decision, Training, decision_key, train_run_id
 from keepfit.policy import (
     Champion,
+    CommonCause,
     DriftSignal,
+    FleetLimit,
     History,
     MissingChange,
     PerformanceSignal,
+    RegretSignal,
+    Score,
     Signals,
     decide,
     policy_version,
+    refused_in_a_row,
 )
 from keepfit.spec.model import ModelSpec
 from keepfit.spec.window import Window
@@ -29,17 +35,23 @@ class Measured:
     champion: Champion | None
     predicted: float
     """The share of the window's time for which predictions are published."""
+    regret: Mapping[str, Any] | None = None
+    """How a fresh challenger did, where the policy weighs it."""
 
     def signals(self, model: str, window: Window) -> Signals:
         """Say it in the policy's terms."""
         performance = self.performance["signal"]
         return Signals(
             model=model,
+            window_start=window.start,
             window_end=window.end,
             rows=self.drift.get("rows", 0),
             champion=self.champion,
             performance=PerformanceSignal(**performance) if performance else None,
             drift=_drift(self.drift) if self.champion else None,
+            prediction=_score(self.drift.get("prediction")),
+            regret=RegretSignal(**self.regret) if self.regret else None,
+            calibration=_score(self.performance.get("calibration")),
             new_rows=self.joined["new_rows"],
         )
 
@@ -66,11 +78,42 @@ def _without_words(stored: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in stored.items() if name not in ("told", "warnings")}
 
 
+@dataclass(frozen=True)
+class Memory:
+    """What the ledger holds of a model, and of all models, when a window is decided about."""
+
+    decisions: Sequence[Decision] = ()
+    """The model's."""
+    trainings: Sequence[Training] = ()
+    """The model's, oldest first."""
+    fleet: Sequence[Decision] = ()
+    """Those of all models that asked for a training."""
+    limit: FleetLimit = field(default_factory=FleetLimit)
+    common: CommonCause | None = None
+
+    def history(self, key: str, window: Window) -> History:
+        """Say it in the policy's terms, but for the decision of a key."""
+        return History(
+            retrained=_asked(self.decisions, key),
+            refused=refused_in_a_row(_judged(self.trainings), window.end),
+            fleet=_asked(self.fleet, key),
+            common=self.common,
+        )
+
+
+def _asked(decisions: Sequence[Decision], key: str) -> tuple[datetime, ...]:
+    return tuple(each.window_end for each in decisions if each.verdict == "retrain" and each.key != key)
+
+
+def _judged(trainings: Sequence[Training]) -> Iterator[tuple[datetime, bool]]:
+    return ((each.as_of, each.verdict == "pass") for each in trainings if each.verdict != "error")
+
+
 def make_decision(
     model: ModelSpec,
     window: Window,
     measured: Measured,
-    past: Sequence[Decision],
+    past: Memory,
     decided_by: str,
 ) -> Decision:
     """Decide about a window.
@@ -79,14 +122,15 @@ def make_decision(
         model: The model, with its policy.
         window: The window decided about.
         measured: What was measured about it.
-        past: The model's decisions so far.
+        past: What the ledger holds.
         decided_by: The run that decides.
     """
-    version = policy_version(model.monitor)
+    version = policy_version(model)
     key = decision_key(model.name, version, window)
-    asked = (each for each in past if each.verdict == "retrain" and each.key != key)
-    history = History(tuple(each.window_end for each in asked))
-    verdict = decide(measured.signals(model.name, window), model.monitor, history)
+    signals = measured.signals(model.name, window)
+    verdict = decide(
+        signals, before(signals, past.decisions), model.policy, past.history(key, window), past.limit
+    )
     return Decision(
         key=key,
         model=model.name,
@@ -96,10 +140,25 @@ def make_decision(
         verdict=verdict.word,
         trigger=verdict.trigger,
         reason=verdict.reason + measured.gap(),
-        evidence=measured.evidence(),
+        evidence=measured.evidence() | {"signals": signals.to_json()},
         run_id=train_run_id(window) if verdict.word == "retrain" else None,
         decided_by=decided_by,
     )
+
+
+def before(signals: Signals, decisions: Sequence[Decision]) -> list[Signals]:
+    """Return what was known about the windows before one under the same champion, oldest first.
+
+    A window that was decided about by several policies counts once, as it was measured last.
+    """
+    by_time = sorted(decisions, key=lambda each: (each.decided_at, each.key))
+    stored = (each.evidence.get("signals") for each in by_time)
+    known = {each.window_end: each for each in map(Signals.of_json, filter(None, stored))}
+    return [
+        each
+        for end, each in sorted(known.items())
+        if end < signals.window_end and each.champion == signals.champion
+    ]
 
 
 def _drift(stored: Mapping[str, Any]) -> DriftSignal:
@@ -113,3 +172,11 @@ def _drift(stored: Mapping[str, Any]) -> DriftSignal:
         missing=tuple(MissingChange(**each) for each in stored["missing"]),
         broken=tuple(stored["broken"]),
     )
+
+
+def _score(stored: Mapping[str, Any] | None) -> Score:
+    """Read a score from a step's result, which may say more."""
+    if not stored:
+        return Score()
+    value = stored.get("value", stored.get("score"))
+    return Score(value, stored.get("noise"), stored.get("reason", ""))
