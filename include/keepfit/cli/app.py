@@ -10,10 +10,12 @@ from typer.core import TyperGroup
 from keepfit.cli import (
     apply,
     audit,
+    calibrate,
     card,
     check,
     environment,
     features,
+    incidents,
     loop,
     moves,
     new,
@@ -62,10 +64,12 @@ app.command()(run.run)
 app.command()(rebuild.rebuild)
 app.command()(quarantine.quarantine)
 app.command()(propose.propose)
+app.command()(calibrate.calibrate)
 app.command()(records.decisions)
+app.command()(incidents.incidents)
+app.command()(replay.replay)
 app.command()(loop.loop)
 app.command()(audit.audit)
-app.command()(replay.replay)
 app.command()(card.card)
 app.command()(moves.history)
 app.command()(moves.live)
