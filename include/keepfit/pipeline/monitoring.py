@@ -20,6 +20,7 @@ from keepfit.pipeline.monitored import (
     tables,
     unseen_window,
 )
+from keepfit.pipeline.outcomes import outcomes_of
 from keepfit.pipeline.snapshot import Snapshot
 from keepfit.pipeline.storage import tells_of_storage
 from keepfit.plugins import Access, use_plugins
@@ -106,6 +107,7 @@ class MonitorRun:
             seen_until=seen_until,
             maturity=maturity,
         )
+        self.ledger.record_outcomes(outcomes_of(self.snapshot, result.roles))
         estimated = estimate_window(self.snapshot, champion)
         said = {"estimated": estimated, "told": [*map(str, result.roles), estimated["told"]]}
         return self.folder.write("measure", {**asdict(result), **said})
