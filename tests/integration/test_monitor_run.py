@@ -334,6 +334,25 @@ def test_rows_of_another_version_do_not_speak_for_the_champion(shop: Shop) -> No
     assert "7" in shop.ledger.decisions("churn")[0].evidence["performance"]["versions"]
 
 
+def test_what_was_measured_becomes_the_versions_outcome_once(shop: Shop) -> None:
+    shop.live_week(0)
+    run = shop.run(0)
+    run.join_labels()
+    assert shop.ledger.outcomes("churn") == []
+    measured = run.measure()
+    run.measure()
+    again = shop.run(0, "again")
+    again.join_labels()
+    again.measure()
+    kept = {each.metric: each for each in shop.ledger.outcomes("churn")}
+    assert len(shop.ledger.outcomes("churn")) == 3
+    only = measured["roles"][0]
+    assert {name: each.value for name, each in kept.items()} == only["metrics"]
+    found = kept["log_loss"]
+    assert (found.version, found.role, found.rows, found.maturity) == ("1", "champion", only["rows"], 1.0)
+    assert (found.window_start, found.window_end, found.run_id) == (week(0).start, week(0).end, "week0")
+
+
 def test_all_signals_are_kept_with_the_decision_and_nothing_is_kept_twice(shop: Shop) -> None:
     shop.live_week(0)
     shop.live_week(1)

@@ -4,10 +4,11 @@ from dataclasses import asdict
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from keepfit.ledger import Decision, Ledger, Past, decision_key, share, spans
+from keepfit.ledger import Decision, Ledger, decision_key, share, spans
 from keepfit.pipeline.champion import LiveVersion, find_champion
 from keepfit.pipeline.comparing import compared, samples
 from keepfit.pipeline.estimating import estimate_window
+from keepfit.pipeline.fleet import Fleet
 from keepfit.pipeline.monitored import (
     LABELS,
     PREDICTIONS,
@@ -89,6 +90,7 @@ class MonitorRun:
         import pandas as pd
 
         from keepfit.steps.measure import measure_performance
+        from keepfit.steps.outcomes import outcomes_of
 
         joined = self.folder.read("join_labels")
         if self.champion is None:
@@ -106,6 +108,8 @@ class MonitorRun:
             seen_until=seen_until,
             maturity=maturity,
         )
+        outcomes = outcomes_of(self.model.name, self.window, result.roles, self.snapshot.run_id)
+        self.ledger.record_outcomes(outcomes)
         estimated = estimate_window(self.snapshot, champion)
         said = {"estimated": estimated, "told": [*map(str, result.roles), estimated["told"]]}
         return self.folder.write("measure", {**asdict(result), **said})
@@ -163,13 +167,14 @@ class MonitorRun:
 
         measured = self._measured()
         name, by = self.model.name, self.snapshot.run_id
+        fleet = Fleet(self.snapshot, measured.signals(name, self.window), measured.drift)
 
-        def make(past: Past) -> Decision:
-            memory = Memory(past.decisions(name), past.trainings(name))
+        def make(memory: Memory) -> Decision:
             return make_decision(self.model, self.window, measured, memory, by)
 
         key = decision_key(name, policy_version(self.model), self.window)
-        return self.folder.write("decide", _outcome(self.ledger.decide_once(key, make)))
+        made = fleet.decide(self.ledger, key, make)
+        return self.folder.write("decide", _outcome(made))
 
     def _measured(self) -> "Measured":
         from keepfit.steps.decide import Measured
@@ -202,4 +207,5 @@ def _outcome(decision: Decision) -> dict[str, Any]:
         "window_end": decision.window_end.isoformat(),
         "run_id": decision.run_id,
         "conf": decision.conf if decision.run_id else None,
+        "incidents": list(decision.incidents),
     }
