@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from keepfit.backends.sketches import Sketch
     from keepfit.steps.calibration import Calibration
 
+BEFORE = 8
+"""So many windows before say what is usual; more add little, and a season changes meanwhile."""
 ENOUGH = 3
 """With fewer windows before, only what is far out is called a fault."""
 _UNKNOWN = 0.3
