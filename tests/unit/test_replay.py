@@ -257,12 +257,15 @@ MODEL = {
 }
 
 
+ALL_CAME = {"predictions": 900, "labelled": 900}
+
+
 def live(spec: ModelSpec, made: Matrix, walked: Walk, ledger: Ledger) -> list[tuple[str, str, str]]:
     """Decide about each window as the live loop does: from the ledger, and with its trainings recorded."""
     said: list[tuple[str, str, str]] = []
     for at, step in enumerate(walked.steps):
         window, signals = made.windows[at], made.cells[step.champion, at].signals
-        known = Known({}, {"signal": None}, {}, signals.champion, 1.0, known=signals)
+        known = Known(ALL_CAME, {"signal": None}, {}, signals.champion, 1.0, known=signals)
         past = Memory(ledger.decisions(spec.name), ledger.trainings(spec.name))
         taken = ledger.decide(make_decision(spec, window, known, past, "run"))
         said.append((taken.verdict, taken.trigger, taken.reason))
