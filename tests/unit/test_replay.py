@@ -257,7 +257,7 @@ MODEL = {
 }
 
 
-ALL_CAME = {"predictions": 900, "labelled": 900}
+ALL_CAME = {"predictions": 900, "labelled": 900, "caught_up": 0}
 
 
 def live(spec: ModelSpec, made: Matrix, walked: Walk, ledger: Ledger) -> list[tuple[str, str, str]]:
