@@ -73,6 +73,10 @@ class DecisionError(LedgerError):
     """A decision contradicts one already in the ledger."""
 
 
+class ReplayError(KeepfitError):
+    """A policy cannot be replayed over what is there, or not at such a price."""
+
+
 class NotReadyError(KeepfitError):
     """Something this step needs is not published yet; trying again later may work."""
 

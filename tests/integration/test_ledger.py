@@ -30,7 +30,8 @@ from keepfit.ledger import (
     migrate,
     train_run_id,
 )
-from keepfit.ledger.migration import _upgrade, _with_transactional_ddl
+from keepfit.ledger.engine import connect_to, transaction
+from keepfit.ledger.migration import _upgrade
 from keepfit.ledger.tables import metadata
 from keepfit.spec import Window
 
@@ -500,6 +501,6 @@ def test_an_interrupted_migration_leaves_nothing_behind(tmp_path: Path) -> None:
 
 
 def _migrate_and_be_interrupted(url: str) -> None:
-    with _with_transactional_ddl(make_url(url)).begin() as connection:
+    with transaction(connect_to(make_url(url)), alone=True) as connection:
         _upgrade(connection)
         raise KeyboardInterrupt

@@ -1,5 +1,6 @@
 """Training and prediction runs of a small project: Feast, the lake, MLflow and the ledger are real."""
 
+import json
 import os
 import signal
 import sqlite3
@@ -29,6 +30,7 @@ from keepfit.pipeline.prediction import PredictionRun
 from keepfit.pipeline.snapshot import Snapshot, open_snapshot, take_snapshot
 from keepfit.pipeline.training import TrainingRun
 from keepfit.spec import Window
+from keepfit.steps.importance import Importances
 from keepfit.steps.watch import watcher
 
 pytestmark = pytest.mark.filterwarnings("ignore:fetch_arrow_table:DeprecationWarning")
@@ -293,10 +295,13 @@ def test_the_version_has_a_model_card_that_the_command_shows(store: Store, tmp_p
     told = CliRunner().invoke(app, ["card", "returns_soon", *root])
     assert told.output == f"{kept.read_text()}\n"
     built, logged = folder.read("build_training_set"), f"{details.metrics['log_loss']:.4f}"
+    measured = json.loads(store.registry.attached("returns_soon", "1", "importances.json").read_text())
+    assert set(measured["features"]) == set(details.features)
+    worth = Importances.of_json(measured).shares
     for line in (
         "# returns_soon, version 1",
         f"SHA-256 of the training set: {built['digest']}",
-        "| tier | string | 0.0% |",
+        f"| tier | string | 0.0% | {worth['tier']:.1%} |",
         f"| Run | {details.tags['keepfit.run_id']} |",
         "There was no champion when this version was made.",
     ):

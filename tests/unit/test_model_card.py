@@ -14,6 +14,7 @@ from keepfit.backends.page import render
 from keepfit.spec import ModelSpec
 from keepfit.steps.evaluate import Evaluation
 from keepfit.steps.gate import Judgement
+from keepfit.steps.importance import Importance, Importances
 from keepfit.steps.intervals import SliceEvaluation
 from keepfit.steps.model_card import CardFacts, write_card
 from keepfit.steps.register import Lineage
@@ -115,12 +116,21 @@ def test_a_card_says_what_the_version_is_and_how_it_did() -> None:
         "| Parameters | num_leaves=7 |",
         "| Time for one row, size | 0.25 ms |",
         "| Training | 2024-01-01T00:00:00+00:00 | 2024-02-28T00:00:00+00:00 | 900 |",
-        "| amount | float64 | 12.5% |",
+        "| amount | float64 | 12.5% |  |",
         "| roc_auc (objective) | 0.7500 | 0.7000 to 0.8000 |  | 0.5000 |",
         "| Digest of the spec | ssssssssssssssss |",
         "| Its reason | habits changed |",
     ):
         assert line in lines
+
+
+def test_a_card_says_what_each_feature_is_worth() -> None:
+    worth = {"amount": Importance(0.03, 0.001), "city": Importance(-0.001, 0.002)}
+    card = write_card(facts(importances=Importances("roc_auc", 4000, worth))).markdown
+    assert "| amount | float64 | 12.5% | 100.0% |" in card
+    assert "| city | string | 0.0% | 0.0% |" in card
+    assert "its part of what roc_auc loses on 4,000 rows of the holdout" in card
+    assert "What each is worth to it was not measured." in write_card(facts()).markdown
 
 
 def test_a_card_says_what_was_not_measured() -> None:

@@ -27,7 +27,7 @@ from keepfit.policy import (
 )
 from keepfit.spec import Window
 from keepfit.spec.policy import PolicySpec
-from keepfit.steps.decide import Past, before
+from keepfit.steps.decide import Memory, before
 from keepfit.testing import decay, week
 
 texts = st.text(max_size=5)
@@ -112,7 +112,7 @@ def test_the_order_in_which_the_past_is_listed_does_not_matter(
 ) -> None:
     now = decay(number)
     decisions = [decided(each, "keep") for each in (decay(1), week(1), week(2), decay(3), week(4), decay(5))]
-    trainings = [trained(each, "fail") for each in (1, 2, 3)]
+    trainings = [trained(each, how) for each, how in ((1, "fail"), (2, "fail"), (2, "pass"), (3, "fail"))]
     asked = [decided(each, "retrain") for each in (decay(9), week(3))]
     expected = answer(now, policy, decisions, trainings, asked)
     for each in (decisions, trainings, asked):
@@ -127,7 +127,7 @@ def answer(
     trainings: Sequence[Training],
     asked: Sequence[Decision],
 ) -> object:
-    past = Past([*decisions, *asked], trainings, asked)
+    past = Memory([*decisions, *asked], trainings, asked)
     window = Window(now.window_start, now.window_end)
     return decide(now, before(now, past.decisions), policy, past.history("key", window), FleetLimit(3))
 
@@ -170,7 +170,7 @@ def test_challengers_refused_in_a_row_are_counted_back_to_the_last_that_passed()
     ended = ["fail", "pass", "undecided", "error", "fail", "fail"]
     trainings = [trained(number, each) for number, each in enumerate(ended, 1)]
     window = Window(week(5).window_start, week(5).window_end)
-    assert Past(trainings=trainings).history("key", window).refused == (
+    assert Memory(trainings=trainings).history("key", window).refused == (
         week(3).window_end,
         week(5).window_end,
     )

@@ -17,7 +17,7 @@ from keepfit.backends.held_rows import HeldRow
 from keepfit.backends.lake import Lake
 from keepfit.errors import ConfError, ValidationFailedError
 from keepfit.ledger import Ledger, Ruling, migrate
-from keepfit.ledger.ledger import PIECE
+from keepfit.ledger.rulings import PIECE
 from keepfit.pipeline.ingest import IngestRun
 from keepfit.pipeline.ruling import QuarantineRun, held, keys_of
 from keepfit.pipeline.snapshot import take_snapshot

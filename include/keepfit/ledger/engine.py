@@ -14,6 +14,10 @@ from keepfit.errors import LedgerError
 from keepfit.spec.database_url import url_problem
 
 BUSY_MS = 30_000
+"""How long others are waited for."""
+_ALONE = "keepfit_alone"
+_LOCK = 0x6C65646765
+"""The key of PostgreSQL's advisory lock of all who append: "ledge" in ASCII."""
 
 
 def parse_url(url: str) -> URL:
@@ -42,7 +46,14 @@ def connect_to(url: URL) -> Engine:
 
     @event.listens_for(engine, "connect")
     def _wait_when_busy(connection: Any, _record: object) -> None:
+        # Left to itself, Python's sqlite3 begins none before a SELECT or DDL.
+        connection.isolation_level = None
         connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        alone = connection.get_execution_options().get(_ALONE)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if alone else "BEGIN")
 
     return engine
 
@@ -61,20 +72,31 @@ def _finite(value: Any) -> Any:
 
 
 @contextmanager
-def transaction(engine: Engine) -> Iterator[Connection]:
+def transaction(engine: Engine, *, alone: bool = False, steady: bool = False) -> Iterator[Connection]:
     """Lend a connection in a transaction.
+
+    Args:
+        engine: The ledger's.
+        alone: Keep out all others who append, until the block ends or its process dies.
+        steady: See the ledger as it is at the first look, whatever others append meanwhile.
 
     Raises:
         LedgerError: The database is missing, does not answer, or has another layout.
     """
     where = engine.url.render_as_string(hide_password=True)
-    if engine.url.get_backend_name() == "sqlite" and not Path(engine.url.database or "").exists():
+    is_file = engine.url.get_backend_name() == "sqlite"
+    if is_file and not Path(engine.url.database or "").exists():
         raise LedgerError(
             f"There is no ledger at {where}. If it was moved, move it back or point "
             "KEEPFIT_LEDGER_URL at it; to begin a new one, run `keepfit up`."
         )
+    # A transaction of SQLite is steady by itself.
+    options = {"isolation_level": "REPEATABLE READ"} if steady and not is_file else {}
     try:
-        with engine.begin() as connection:
+        with engine.execution_options(**{_ALONE: alone}, **options).begin() as connection:
+            if alone and not is_file:
+                connection.exec_driver_sql(f"SET LOCAL lock_timeout = {BUSY_MS}")
+                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
             yield connection
     except DBAPIError as error:
         raise LedgerError(f"The ledger at {where} {_explain(error)}") from error

@@ -1,16 +1,16 @@
 """What was applied of `feature_repo/`, and how fit its features were found. Nothing is ever changed."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from sqlalchemy import insert, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import select
 
 from keepfit.errors import NotReadyError
-from keepfit.ledger.engine import connect_to, parse_url, transaction
+from keepfit.ledger.engine import transaction
 from keepfit.ledger.feature_tables import edits, feature_checks
+from keepfit.ledger.store import Store
 
 What = Literal["freshness", "parity"]
 
@@ -43,12 +43,8 @@ class FeatureCheck:
     checked_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
-class FeatureLedger:
+class FeatureLedger(Store):
     """The part of the ledger that is about features, in the same database."""
-
-    def __init__(self, url: str) -> None:
-        """Refer to a migrated database; nothing is opened yet."""
-        self._engine = connect_to(parse_url(url))
 
     def last_edit(self) -> Edit | None:
         """Return what was applied last; None before the first."""
@@ -70,19 +66,14 @@ class FeatureLedger:
         Raises:
             NotReadyError: Another edit was applied meanwhile.
         """
-        with transaction(self._engine) as connection:
-            try:
-                connection.execute(insert(edits).values(**asdict(edit)))
-            except IntegrityError:
-                raise NotReadyError(
-                    f"Another edit was applied while run {edit.run_id} was at work. "
-                    "Plan again, and apply that."
-                ) from None
+        if not self._append(edits, edit):
+            raise NotReadyError(
+                f"Another edit was applied while run {edit.run_id} was at work. Plan again, and apply that."
+            )
 
     def record_check(self, check: FeatureCheck) -> None:
         """Record a check of a view."""
-        with transaction(self._engine) as connection:
-            connection.execute(insert(feature_checks).values(**asdict(check)))
+        self._append(feature_checks, check)
 
     def last_check(self, view: str, what: What) -> FeatureCheck | None:
         """Return the last check of a view; None before the first."""

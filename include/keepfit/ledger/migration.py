@@ -1,9 +1,9 @@
 """Bring a ledger's database to this version, once, however many start at the same time."""
 
+from contextlib import closing
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, event, text
+from sqlalchemy import URL, Connection, text
 
 from keepfit.ledger.engine import connect_to, parse_url, transaction
 
@@ -19,7 +19,7 @@ def migrate(url: str) -> None:
     parsed = parse_url(url)
     if parsed.get_backend_name() == "sqlite":
         _make_file(parsed)
-        with transaction(_with_transactional_ddl(parsed)) as connection:
+        with transaction(connect_to(parsed), alone=True) as connection:
             _upgrade(connection)
     else:
         with transaction(connect_to(parsed)) as connection:
@@ -41,20 +41,6 @@ def _make_file(url: URL) -> None:
     file = Path(url.database or "")
     file.parent.mkdir(parents=True, exist_ok=True)
     file.touch()
-    with connect_to(url).connect() as connection:
-        connection.execute(text("PRAGMA journal_mode = WAL"))
-
-
-def _with_transactional_ddl(url: URL) -> Engine:
-    """Stop Python's sqlite3 from deciding when a transaction starts: it leaves DDL outside."""
-    engine = connect_to(url)
-
-    @event.listens_for(engine, "connect")
-    def _leave_transactions_to_us(connection: Any, _record: object) -> None:
-        connection.isolation_level = None
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-    return engine
+    # Not in a transaction, as all that an engine runs would be.
+    with closing(connect_to(url).raw_connection()) as connection:
+        connection.cursor().execute("PRAGMA journal_mode = WAL")

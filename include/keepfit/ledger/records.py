@@ -1,5 +1,6 @@
 """What the ledger holds: one frozen record per row. Times are UTC; `*_at` stamps are for audit."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
@@ -9,13 +10,16 @@ from keepfit.errors import LedgerError
 from keepfit.spec import Window
 
 Verdict = Literal["retrain", "keep", "insufficient", "blocked", "held"]
-Trigger = str
-"""The rule that called for it, or `none`."""
 
 
 def decision_key(model: str, policy_version: str, window: Window) -> str:
     """Name the one decision that a model's policy makes about a window."""
     return f"{model}:{policy_version}:{window.key}"
+
+
+def incident_key(view: str, window: Window) -> str:
+    """Name the one incident of a feature view in a window."""
+    return f"{view}:{window.key}"
 
 
 def train_run_id(window: Window) -> str:
@@ -81,13 +85,16 @@ class Decision(_Record):
     window_start: datetime
     window_end: datetime
     verdict: Verdict
-    trigger: Trigger
+    trigger: str
+    """What called: a rule of the policy by its name, `feature_change`, or `none`."""
     reason: str
     evidence: Mapping[str, Any]
     run_id: str | None
     """The training run it asks for; None unless the verdict is `retrain`."""
     decided_by: str
     decided_at: datetime = field(default_factory=_now)
+    incident_key: str | None = None
+    """The incident that holds it."""
 
     @property
     def window(self) -> Window:
@@ -159,3 +166,65 @@ class Ruling(_Record):
     who: str
     run_id: str
     ruled_at: datetime = field(default_factory=_now)
+
+
+@dataclass(frozen=True)
+class Incident(_Record):
+    """A cause that several models have in common: it holds their trainings until somebody answers."""
+
+    key: str
+    view: str
+    window_start: datetime
+    window_end: datetime
+    columns: tuple[str, ...]
+    models: int
+    """How many models were held when it was opened."""
+    reason: str
+    opened_by: str
+    opened_at: datetime = field(default_factory=_now)
+
+    @property
+    def window(self) -> Window:
+        """The window in which it was seen."""
+        return Window(self.window_start, self.window_end)
+
+
+@dataclass(frozen=True)
+class IncidentAnswer(_Record):
+    """Someone said what an incident was: a fault of the data, or a change of the world."""
+
+    incident_key: str
+    answer: Literal["fault", "real"]
+    who: str
+    why: str
+    answered_at: datetime = field(default_factory=_now)
+
+
+@dataclass(frozen=True)
+class Outcome(_Record):
+    """How well a version did in a window, by one metric."""
+
+    model: str
+    version: str
+    role: str
+    """What the version was then: `champion` or `challenger`."""
+    window_start: datetime
+    window_end: datetime
+    metric: str
+    value: float | None
+    """None where it is no number."""
+    rows: int
+    """The labelled rows it was measured on."""
+    maturity: float | None
+    """The share of the window's predictions whose labels were known."""
+    run_id: str
+    """The run that measured it."""
+    recorded_at: datetime = field(default_factory=_now)
+
+    def __post_init__(self) -> None:
+        """Take what is no number for no value: PostgreSQL would keep it, SQLite not."""
+        super().__post_init__()
+        for name in ("value", "maturity"):
+            number = getattr(self, name)
+            if number is not None and not math.isfinite(number):
+                object.__setattr__(self, name, None)

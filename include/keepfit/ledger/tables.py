@@ -81,6 +81,7 @@ decisions = Table(
     _text("run_id", null=True),
     _text("decided_by"),
     _time("decided_at"),
+    _text("incident_key", null=True),
     Index("decisions_of_model", "model", "window_end"),
 )
 trainings = Table(
@@ -147,4 +148,53 @@ rulings = Table(
     # Rows that are equal in all columns are ruled on together.
     Unique("dataset", "row_key", "digest", "run_id", name="rulings_once"),
     Index("rulings_of_dataset", "dataset", "id"),
+)
+incidents = Table(
+    "incidents",
+    metadata,
+    Column("key", Text, primary_key=True),
+    _text("view"),
+    _time("window_start"),
+    _time("window_end"),
+    Column("columns", JSON, nullable=False),
+    Column("models", Integer, nullable=False),
+    _text("reason"),
+    _text("opened_by"),
+    _time("opened_at"),
+)
+incident_answers = Table(
+    "incident_answers",
+    metadata,
+    Column("incident_key", Text, primary_key=True),
+    _text("answer"),
+    _text("who"),
+    _text("why"),
+    _time("answered_at"),
+)
+outcomes = Table(
+    "outcomes",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    _text("model"),
+    _text("version"),
+    _text("role"),
+    _time("window_start"),
+    _time("window_end"),
+    _text("metric"),
+    Column("value", Float, nullable=True),
+    Column("rows", BigInteger, nullable=False),
+    Column("maturity", Float, nullable=True),
+    _text("run_id"),
+    _time("recorded_at"),
+    Unique("model", "version", "role", "window_start", "window_end", "metric", name="outcomes_once"),
+)
+links = Table(
+    "links",
+    metadata,
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    _text("table"),
+    # The sealed row's key as JSON; of rows that were inserted together, the first id and the last.
+    _text("key"),
+    _text("sealed"),
+    _text("digest"),
 )

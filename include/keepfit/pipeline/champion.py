@@ -1,5 +1,6 @@
 """The champion as a monitoring run first found it, since it may move while the run goes on."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,12 +8,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from keepfit.errors import RegistryError
 from keepfit.pipeline.snapshot import Snapshot
 from keepfit.policy import Champion
 
 if TYPE_CHECKING:
     from keepfit.backends.model_registry import ModelRegistry
     from keepfit.backends.version import VersionDetails
+    from keepfit.steps.importance import Importances
 
 CHAMPION = "champion"
 
@@ -43,6 +46,18 @@ class LiveVersion:
     def reference(self) -> Path:
         """A sample of its training rows."""
         return self.registry.reference(self.model, self.version)
+
+    @cached_property
+    def importances(self) -> "Importances | None":
+        """What each feature is worth to it; None where it was registered without."""
+        from keepfit.pipeline.describing import IMPORTANCES
+        from keepfit.steps.importance import Importances
+
+        try:
+            file = self.registry.attached(self.model, self.version, IMPORTANCES)
+        except RegistryError:
+            return None
+        return Importances.of_json(json.loads(file.read_text(encoding="utf-8")))
 
     @property
     def signal(self) -> Champion:

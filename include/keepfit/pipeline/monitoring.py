@@ -4,7 +4,7 @@ from dataclasses import asdict
 from functools import cached_property
 from typing import Any
 
-from keepfit.ledger import Decision, Ledger, share, spans
+from keepfit.ledger import Decision, Ledger, Past, decision_key, share, spans
 from keepfit.pipeline.champion import LiveVersion, find_champion
 from keepfit.pipeline.estimating import estimate_window
 from keepfit.pipeline.monitored import (
@@ -21,6 +21,7 @@ from keepfit.pipeline.monitored import (
 )
 from keepfit.pipeline.snapshot import Snapshot
 from keepfit.plugins import Access, use_plugins
+from keepfit.policy import policy_version
 from keepfit.spec.window import moved
 
 LABELLED, REPORT = "labelled.parquet", "drift_report.html"
@@ -130,7 +131,7 @@ class MonitorRun:
 
     def decide(self) -> dict[str, Any]:
         """Decide about the window and record it; a decision made before stands."""
-        from keepfit.steps.decide import Measured, Past, make_decision
+        from keepfit.steps.decide import Measured, Memory, make_decision
 
         measured = Measured(
             joined=self.folder.read("join_labels"),
@@ -139,10 +140,14 @@ class MonitorRun:
             champion=self.champion.signal if self.champion else None,
             predicted=share(spans(self.ledger.publications(predictions_of(self.model))), self.window),
         )
-        name = self.model.name
-        past = Past(self.ledger.decisions(name), self.ledger.trainings(name))
-        made = make_decision(self.model, self.window, measured, past, self.snapshot.run_id)
-        return self.folder.write("decide", _outcome(self.ledger.decide(made)))
+        name, by = self.model.name, self.snapshot.run_id
+
+        def make(past: Past) -> Decision:
+            memory = Memory(past.decisions(name), past.trainings(name))
+            return make_decision(self.model, self.window, measured, memory, by)
+
+        key = decision_key(name, policy_version(self.model), self.window)
+        return self.folder.write("decide", _outcome(self.ledger.decide_once(key, make)))
 
     def _has_champion(self) -> bool:
         """Look without settling on the one there is, since waiting may take long; on none, settle."""

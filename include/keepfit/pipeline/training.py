@@ -145,7 +145,8 @@ class TrainingRun:
         evaluation, judgement, built = self._evaluation(), self._judgement(), self._training_set()
         index = evaluation.challenger
         model, trained = self._candidate(index), self.folder.read(f"train_{index}")
-        rows = self._split().train
+        split = self._split()
+        rows = split.train
         with self.folder.staged(REFERENCE) as staged:
             sample = reference_sample(model, rows, model.coding.features, self.spec.train.seed)
             sample.to_parquet(staged, index=False)
@@ -162,7 +163,15 @@ class TrainingRun:
             training_set=self.folder.file(TRAINING_SET),
             pins=pins,
         )
-        describe(self.snapshot, self._registry(), version, lineage=lineage, trained=trained, rows=rows)
+        describe(
+            self.snapshot,
+            self._registry(),
+            version,
+            lineage=lineage,
+            trained=trained,
+            model=model,
+            split=split,
+        )
         metrics = dict(evaluation.metrics)
         self._record(judgement.verdict, judgement.reasons, version, metrics, sha256(pins))
         return self.folder.write("registered", {"version": version, "verdict": judgement.verdict})

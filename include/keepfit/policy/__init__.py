@@ -7,8 +7,11 @@ remembering a verdict (`ledger`).
 
 from keepfit.policy.decide import decide, policy_version
 from keepfit.policy.findings import Finding, Policy, Seen
+from keepfit.policy.history import refused_in_a_row
 from keepfit.policy.matrix import Cell, Matrix
+from keepfit.policy.oracle import Schedule, frontier, oracle
 from keepfit.policy.own import own_policy
+from keepfit.policy.replay import Step, Walk, walk
 from keepfit.policy.signals import (
     Champion,
     CommonCause,
@@ -36,11 +39,18 @@ __all__ = [
     "PerformanceSignal",
     "Policy",
     "RegretSignal",
+    "Schedule",
     "Score",
     "Seen",
     "Signals",
+    "Step",
     "Verdict",
+    "Walk",
     "decide",
+    "frontier",
+    "oracle",
     "own_policy",
     "policy_version",
+    "refused_in_a_row",
+    "walk",
 ]

@@ -1,6 +1,6 @@
 """Turn what was measured about a window into the policy's verdict and the ledger's record of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -19,6 +19,7 @@ from keepfit.policy import (
     Signals,
     decide,
     policy_version,
+    refused_in_a_row,
 )
 from keepfit.spec.model import ModelSpec
 from keepfit.spec.window import Window
@@ -78,7 +79,7 @@ def _without_words(stored: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Past:
+class Memory:
     """What the ledger holds of a model, and of all models, when a window is decided about."""
 
     decisions: Sequence[Decision] = ()
@@ -94,7 +95,7 @@ class Past:
         """Say it in the policy's terms, but for the decision of a key."""
         return History(
             retrained=_asked(self.decisions, key),
-            refused=_refused_in_a_row(self.trainings, window.end),
+            refused=refused_in_a_row(_judged(self.trainings), window.end),
             fleet=_asked(self.fleet, key),
             common=self.common,
         )
@@ -104,19 +105,15 @@ def _asked(decisions: Sequence[Decision], key: str) -> tuple[datetime, ...]:
     return tuple(each.window_end for each in decisions if each.verdict == "retrain" and each.key != key)
 
 
-def _refused_in_a_row(trainings: Sequence[Training], end: datetime) -> tuple[datetime, ...]:
-    """Return up to when the last trainings knew the data, back to the last one that the gate let pass."""
-    judged = sorted((each for each in trainings if each.verdict != "error"), key=lambda each: each.as_of)
-    known = [each for each in judged if each.as_of <= end]
-    passed = max((at for at, each in enumerate(known, 1) if each.verdict == "pass"), default=0)
-    return tuple(each.as_of for each in known[passed:])
+def _judged(trainings: Sequence[Training]) -> Iterator[tuple[datetime, bool]]:
+    return ((each.as_of, each.verdict == "pass") for each in trainings if each.verdict != "error")
 
 
 def make_decision(
     model: ModelSpec,
     window: Window,
     measured: Measured,
-    past: Past,
+    past: Memory,
     decided_by: str,
 ) -> Decision:
     """Decide about a window.

@@ -15,6 +15,7 @@ from keepfit.spec.fields import duration_text
 from keepfit.steps.evaluate import Evaluation
 from keepfit.steps.figures import figure
 from keepfit.steps.gate import Judgement
+from keepfit.steps.importance import Importances
 from keepfit.steps.intervals import SliceEvaluation
 from keepfit.steps.register import Lineage
 from keepfit.steps.training_set import TrainingSet
@@ -38,6 +39,8 @@ class CardFacts:
     """The share of the training rows without a value, by feature."""
     left_out: Sequence[str] = ()
     """Features that the learner could not use."""
+    importances: Importances | None = None
+    """What each feature is worth to it."""
 
 
 def missing_shares(rows: pd.DataFrame, features: Sequence[str]) -> dict[str, float]:
@@ -69,6 +72,7 @@ def write_card(facts: CardFacts) -> Page:
         "versions": sorted(facts.built.versions.items()),
         "dropped": ", ".join(f"{rows:,} ({why})" for why, rows in facts.built.dropped.items() if rows),
         "features": list(_features(facts)),
+        "worth": _worth(facts.importances),
         "metrics": list(_metrics(facts)),
         "confidence": confidence,
         "how_sure": _how_sure(facts, confidence),
@@ -82,9 +86,21 @@ def write_card(facts: CardFacts) -> Page:
 
 
 def _features(facts: CardFacts) -> Iterator[dict[str, str]]:
+    worth = facts.importances.shares if facts.importances else {}
     for name, kind in facts.built.features.items():
-        share = facts.missing.get(name)
-        yield {"name": name, "kind": kind, "missing": "" if share is None else f"{share:.1%}"}
+        missing, part = (
+            "" if each is None else f"{each:.1%}" for each in (facts.missing.get(name), worth.get(name))
+        )
+        yield {"name": name, "kind": kind, "missing": missing, "worth": part}
+
+
+def _worth(found: Importances | None) -> str:
+    if found is None or not found.shares:
+        return "What each is worth to it was not measured."
+    return (
+        f"The worth of a feature is its part of what {found.objective} loses on {found.rows:,} rows of the "
+        "holdout as one feature after the other is shuffled; those that say the same share theirs badly."
+    )
 
 
 def _metrics(facts: CardFacts) -> Iterator[dict[str, str]]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 import pyarrow as pa
 
@@ -57,7 +58,8 @@ class TrainingRows:
         """
         self._connection = connection
         # What ties by time and key is put in order too, else two builds could differ.
-        columns = [EVENT_TIME, *datasets[spec.entities.dataset].key, *spec.entities.columns, LABEL]
+        self._key = datasets[spec.entities.dataset].key
+        columns = [EVENT_TIME, *self._key, *spec.entities.columns, LABEL]
         self._order = identifiers(dict.fromkeys(columns))
         where = read_condition(connection, spec.entities.where, f"models/{spec.name}.yaml: entities.where")
         try:
@@ -76,11 +78,16 @@ class TrainingRows:
         ).fetchone()
         return Found(*(counted or (0, 0, 0)))
 
-    def chunks(self, rows: int) -> Iterator[pa.Table]:
-        """Yield the usable rows by event time and key, exactly so many at a time but for the last."""
+    def chunks(self, rows: int, *, usable: bool = True) -> Iterator[pa.Table]:
+        """Yield the usable rows by event time and key, exactly so many at a time but for the last.
+
+        Args:
+            rows: How many.
+            usable: Or else those that cannot be used, or not yet.
+        """
         query = (
             f"SELECT * EXCLUDE ({_KNOWN}, {_USABLE}) FROM asked "
-            f"WHERE {_KNOWN} AND {_USABLE} ORDER BY {self._order}"
+            f"WHERE ({_KNOWN} AND {_USABLE}) = {usable} ORDER BY {self._order}"
         )
         reader = self._connection.execute(query).to_arrow_reader(rows)
         waiting = reader.schema.empty_table()
@@ -91,6 +98,23 @@ class TrainingRows:
                 waiting = waiting.slice(rows)
         if waiting.num_rows:
             yield waiting
+
+    def found_in(self, file: Path, number: str) -> pa.Table:
+        """Return the usable rows' labels, by event time and key, with their numbers in a file of rows.
+
+        Args:
+            file: Parquet with the key, `event_time` and the number of each row.
+            number: The number's column.
+        """
+        same = " AND ".join(
+            f"asked.{name} IS NOT DISTINCT FROM history.{name}"
+            for name in map(identifier, dict.fromkeys((*self._key, EVENT_TIME)))
+        )
+        order = ", ".join(f"asked.{name}" for name in self._order.split(", "))
+        return self._connection.execute(
+            f"SELECT history.{identifier(number)}, asked.{LABEL} FROM asked JOIN {scan([file])} AS history "
+            f"ON {same} WHERE {_KNOWN} AND {_USABLE} ORDER BY {order}"
+        ).to_arrow_table()
 
 
 def _rows(

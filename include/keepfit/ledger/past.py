@@ -1,0 +1,60 @@
+"""What a decision may look at: the ledger inside the transaction that decides, with all others waiting."""
+
+from datetime import datetime
+
+from sqlalchemy import Connection, and_
+
+from keepfit.ledger.chain import append
+from keepfit.ledger.records import Decision, Deployment, Incident, Training
+from keepfit.ledger.store import records, row_of
+from keepfit.ledger.tables import decisions, deployments, incidents, trainings
+
+
+class Past:
+    """The ledger as it stands when a key is decided. It is of use only until the decision is made."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Look by the transaction's own connection: another one would wait for it for ever."""
+        self._connection = connection
+
+    def decision(self, key: str) -> Decision | None:
+        """Return the decision of a key, if there is one."""
+        of = decisions.c
+        return next(iter(records(self._connection, Decision, decisions, of.key == key, of.key)), None)
+
+    def decisions(self, model: str, since: datetime | None = None) -> list[Decision]:
+        """List a model's decisions by data time; `since`: of windows that end after it."""
+        of = decisions.c
+        wanted = of.model == model
+        if since is not None:
+            wanted = and_(wanted, of.window_end > since)
+        return records(self._connection, Decision, decisions, wanted, of.window_end)
+
+    def asked(self, after: datetime, until: datetime) -> list[Decision]:
+        """List the fleet's decisions to train, of windows that end after one moment and up to another."""
+        of = decisions.c
+        wanted = and_(of.verdict == "retrain", of.window_end > after, of.window_end <= until)
+        return records(self._connection, Decision, decisions, wanted, of.window_end)
+
+    def trainings(self, model: str) -> list[Training]:
+        """List a model's training runs, oldest first; an error only of those that came to no verdict."""
+        of = trainings.c
+        found = records(self._connection, Training, trainings, of.model == model, of.recorded_at)
+        judged = {each.run_id for each in found if each.verdict != "error"}
+        return [each for each in found if each.verdict != "error" or each.run_id not in judged]
+
+    def deployments(self, model: str, alias: str = "champion") -> list[Deployment]:
+        """List the moves of a model's alias, oldest first."""
+        of = deployments.c
+        wanted = and_(of.model == model, of.alias == alias)
+        return records(self._connection, Deployment, deployments, wanted, of.position)
+
+    def incident(self, key: str) -> Incident | None:
+        """Return the incident of a key, if there is one."""
+        of = incidents.c
+        return next(iter(records(self._connection, Incident, incidents, of.key == key, of.key)), None)
+
+    def open_incident(self, incident: Incident) -> Incident:
+        """Open an incident together with the decision, or not at all; return the one that stands."""
+        append(self._connection, incidents, row_of(incident))
+        return self.incident(incident.key) or incident

@@ -1,0 +1,157 @@
+"""Walk a policy over a matrix: the decisions the live loop would have taken, and what they cost."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from math import fsum
+
+from keepfit.errors import ReplayError
+from keepfit.policy.decide import decide
+from keepfit.policy.history import refused_in_a_row
+from keepfit.policy.matrix import Cell, Matrix
+from keepfit.policy.signals import History, Signals, Verdict
+from keepfit.spec.policy import PolicySpec
+
+
+@dataclass(frozen=True)
+class Step:
+    """One window of a walk."""
+
+    window: int
+    champion: int
+    """The cut of the model that answered the window."""
+    verdict: Verdict
+    loss: float | None
+    """The champion's; None where the window is not counted, whichever policy walks."""
+    passed: bool | None = None
+    """Whether the gate let the challenger pass; None: none was trained, or it answers no window here."""
+
+    @property
+    def trained(self) -> bool:
+        """Tell whether a training was paid for whose model could answer a window of the walk."""
+        return self.passed is not None
+
+    def cost(self, price: float) -> float | None:
+        """Return the loss and what the training cost; None where the window is not counted."""
+        return None if self.loss is None else self.loss + price * self.trained
+
+
+@dataclass(frozen=True)
+class Walk:
+    """A policy's way through the windows, from a model trained at the start of the first."""
+
+    steps: tuple[Step, ...]
+
+    @cached_property
+    def loss(self) -> float:
+        """The objective, summed over the windows that are counted."""
+        return fsum(each.loss for each in self.steps if each.loss is not None)
+
+    @cached_property
+    def trainings(self) -> int:
+        """How many were paid for; the model of the start is everybody's, and so free."""
+        return sum(each.trained for each in self.steps)
+
+    @cached_property
+    def refusals(self) -> int:
+        """How many of the trainings the gate refused."""
+        return sum(each.passed is False for each in self.steps)
+
+    @cached_property
+    def counted(self) -> int:
+        """How many windows have a loss."""
+        return sum(each.loss is not None for each in self.steps)
+
+    @property
+    def left_out(self) -> int:
+        """How many windows are not counted, since a model has no loss there."""
+        return len(self.steps) - self.counted
+
+    @property
+    def mean_loss(self) -> float:
+        """The objective per counted window; NaN where there is none."""
+        return self.loss / self.counted if self.counted else float("nan")
+
+    def cost(self, price: float) -> float:
+        """Return the loss plus what the trainings cost."""
+        return self.loss + price * self.trainings
+
+
+def span(matrix: Matrix, first: int, last: int | None) -> range:
+    """Return the windows from `first` up to, not including, `last`; all that follow when not given.
+
+    Raises:
+        ReplayError: There are no such windows.
+    """
+    until = len(matrix.windows) if last is None else last
+    if not 0 <= first < until <= len(matrix.windows):
+        raise ReplayError(
+            f"{matrix.model}: no windows {first} to {until} to walk over: the matrix has "
+            f"{len(matrix.windows)}. Choose 0 <= first < last <= {len(matrix.windows)}."
+        )
+    return range(first, until)
+
+
+def counted_windows(matrix: Matrix, windows: range) -> frozenset[int]:
+    """Return the windows where every model that may answer them has a loss: the same for all policies."""
+    first, cells = windows.start, matrix.cells
+    return frozenset(
+        at for at in windows if all(cells[cut, at].loss is not None for cut in range(first, at + 1))
+    )
+
+
+def walk(
+    policy: PolicySpec,
+    matrix: Matrix,
+    *,
+    first: int = 0,
+    last: int | None = None,
+    gate: bool = True,
+) -> Walk:
+    """Take a policy's decisions window by window, as the live loop would.
+
+    Args:
+        policy: When to train.
+        matrix: What was measured.
+        first: The first window; the model trained at its start is champion there.
+        last: The window to stop before; the matrix's end when not given.
+        gate: Whether a challenger has to pass the gate.
+
+    Raises:
+        ReplayError: There are no such windows.
+    """
+    windows = span(matrix, first, last)
+    counted = counted_windows(matrix, windows)
+    so_far, steps = _SoFar(first), []
+    for at in windows:
+        cell = matrix.cells[so_far.champion, at]
+        verdict = decide(cell.signals, so_far.past, policy, so_far.history)
+        passed = None
+        if verdict.word == "retrain" and at + 1 < windows.stop:
+            passed = not gate or matrix.passes[so_far.champion, at + 1]
+        steps.append(Step(at, so_far.champion, verdict, cell.loss if at in counted else None, passed))
+        so_far.go_on(at, cell, passed)
+    return Walk(tuple(steps))
+
+
+class _SoFar:
+    """What a walk remembers, as the ledger would."""
+
+    def __init__(self, champion: int) -> None:
+        self.champion = champion
+        self.past: list[Signals] = []
+        """Under this champion."""
+        self.history = History()
+        self._judged: list[tuple[datetime, bool]] = []
+
+    def go_on(self, at: int, cell: Cell, passed: bool | None) -> None:
+        """Take in what a window brought."""
+        self.past.append(cell.signals)
+        if passed is None:
+            return
+        end = cell.signals.window_end
+        self._judged.append((end, passed))
+        retrained = (*self.history.retrained, end)
+        self.history = History(retrained, refused_in_a_row(self._judged, end), fleet=retrained)
+        if passed:
+            self.champion, self.past = at + 1, []

@@ -1,0 +1,144 @@
+"""What a replay is asked for."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Self
+
+from pydantic import TypeAdapter, ValidationError
+
+from keepfit.errors import ConfError
+from keepfit.spec.fields import Duration, PositiveDuration, duration_text
+from keepfit.spec.model import ModelSpec
+from keepfit.spec.window import parse_moment
+
+EVERY = "7d"
+SPLIT = 0.5
+_TRAILING, _EXPANDING = "trailing:", "expanding"
+
+
+@dataclass(frozen=True)
+class ReplaySettings:
+    """A trigger's scalars, read."""
+
+    start: datetime | None
+    """The start of the first window; as early as a model can be trained when not given."""
+    end: datetime | None
+    """The end of the last window; that of the published rows when not given."""
+    every: timedelta
+    label_delay: timedelta | None
+    cost: float
+    """Of one training, in units of the objective summed over windows."""
+    kinds: tuple[str, ...]
+    """Which rows a training takes, one matrix each; none: as the model's file says."""
+    split: float
+    """The share of the windows that chooses the policy; the rest reports."""
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> Self:
+        """Read a trigger's settings.
+
+        Raises:
+            ConfError: One is no duration, moment or number, or out of range.
+        """
+        start, end = (_moment(given, name) for name in ("from", "to"))
+        if start and end and start >= end:
+            raise ConfError(
+                f"A replay from {start.isoformat()} to {end.isoformat()} has no window: `from` must be the "
+                "earlier. Swap or correct the two."
+            )
+        delay = given.get("label_delay")
+        return cls(
+            start=start,
+            end=end,
+            every=_duration(given.get("every") or EVERY, "every", PositiveDuration),
+            label_delay=None if delay in (None, "") else _duration(delay, "label_delay", Duration),
+            cost=_cost(given.get("cost")),
+            kinds=_kinds(given.get("windows")),
+            split=_split(given.get("split")),
+        )
+
+    def models(self, spec: ModelSpec) -> dict[str, ModelSpec]:
+        """Return the model as each kind of window trains it, by the kind's name."""
+        if self.label_delay is not None:
+            spec = spec.model_copy(
+                update={"label": spec.label.model_copy(update={"delay": self.label_delay})}
+            )
+        kinds = self.kinds or (kind_of(spec),)
+        return {kind: _trained_on(spec, kind) for kind in kinds}
+
+
+def kind_of(spec: ModelSpec) -> str:
+    """Name which rows a model's training takes."""
+    length = spec.train.length
+    return f"{_TRAILING}{duration_text(length)}" if length else _EXPANDING
+
+
+def on_all_history(spec: ModelSpec) -> ModelSpec:
+    """Return the model with every row of its history to train on."""
+    return _trained_on(spec, _EXPANDING)
+
+
+def _trained_on(spec: ModelSpec, kind: str) -> ModelSpec:
+    length = _length(kind) if kind != _EXPANDING else None
+    return spec.model_copy(update={"train": spec.train.model_copy(update={"length": length})})
+
+
+def _kinds(given: object) -> tuple[str, ...]:
+    if given in (None, ""):
+        return ()
+    kinds = tuple(dict.fromkeys(part.strip() for part in str(given).split(",")))
+    for kind in kinds:
+        if kind != _EXPANDING:
+            _length(kind)
+    return kinds
+
+
+def _length(kind: str) -> timedelta:
+    if not kind.startswith(_TRAILING):
+        raise ConfError(
+            f"`windows` has {kind!r}, which names no rows to train on. There are: expanding, and trailing: "
+            "with a length, such as trailing:91d; more than one with commas between them."
+        )
+    return _duration(kind.removeprefix(_TRAILING), "windows", PositiveDuration)
+
+
+def _cost(given: object) -> float:
+    what = "what one training costs, in units of the objective summed over windows"
+    if given is None:
+        raise ConfError(f"`cost` is not given: say {what}, such as 0.01. It must be greater than 0.")
+    cost = _number(given, "cost")
+    if not cost > 0:
+        raise ConfError(
+            f"`cost` is {cost:g}: {what}, must be greater than 0. If training costs nothing, train always."
+        )
+    return cost
+
+
+def _split(given: object) -> float:
+    split = SPLIT if given is None else _number(given, "split")
+    if not 0 < split < 1:
+        raise ConfError(
+            f"`split` is {split:g}: the share of the windows that chooses lies between 0 and 1, such as 0.5."
+        )
+    return split
+
+
+def _number(given: object, name: str) -> float:
+    try:
+        return TypeAdapter(float).validate_python(given, strict=False)
+    except ValidationError:
+        raise ConfError(f"`{name}` is {given!r}, which is no number. Write it like 0.01.") from None
+
+
+def _moment(given: Mapping[str, Any], name: str) -> datetime | None:
+    text = given.get(name)
+    return parse_moment(str(text), f"`{name}`") if text else None
+
+
+def _duration(text: object, name: str, kind: Any) -> timedelta:
+    try:
+        found: timedelta = TypeAdapter(kind).validate_python(text)
+    except ValidationError as error:
+        raise ConfError(f"`{name}` is {text!r}: {error.errors()[0]['msg']}") from None
+    return found

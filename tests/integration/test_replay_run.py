@@ -1,0 +1,249 @@
+"""Replays of a small project: the lake, the feature store, the learners and the gate are real."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from tests.integration.conftest import Shop, new_shop
+
+from keepfit.ledger import Ledger, Publication, migrate
+from keepfit.pipeline.replaying import ReplayRun
+from keepfit.pipeline.snapshot import open_snapshot, take_snapshot
+from keepfit.pipeline.training import TrainingRun
+from keepfit.policy import Matrix
+from keepfit.spec import Window
+from keepfit.steps.evaluate import Champion, Evaluation, evaluate
+from keepfit.steps.gate import gate
+from keepfit.steps.metrics import log_loss
+from keepfit.steps.split import Split, split_by_time
+
+pytestmark = pytest.mark.filterwarnings("ignore:fetch_arrow_table:DeprecationWarning")
+
+MODEL = """
+name: returns_soon
+task: classification
+entities: {dataset: orders, columns: [customer, amount], where: amount > 1}
+features: shopper
+label: {column: returned, delay: 1d}
+train:
+  holdout: 10d
+  min_rows: 100
+  candidates:
+    - {trainer: sklearn, estimator: sklearn.linear_model.LogisticRegression}
+    - {trainer: lightgbm, params: {n_estimators: 10, num_leaves: 4}}
+evaluate: {objective: log_loss, metrics: [roc_auc]}
+monitor: {performance: {min_rows: 50}}
+"""
+START = pd.Timestamp("2020-01-01", tz="UTC")
+DAYS = 60
+EVERY = timedelta(days=7)
+
+
+def habits(days: int) -> pd.DataFrame:
+    chance = np.random.default_rng(1)
+    seen = pd.date_range(START, periods=days, freq="D")
+    customers = [f"c{number}" for number in range(30)]
+    frame = pd.MultiIndex.from_product([seen, customers], names=["seen_at", "customer"]).to_frame(index=False)
+    frame["visits"] = chance.integers(0, 9, len(frame))
+    frame["spend"] = chance.exponential(20, len(frame)) + 1
+    frame["tier"] = chance.choice(["gold", "silver", "plain"], len(frame))
+    return frame
+
+
+def orders(days: int) -> pd.DataFrame:
+    """Make orders whose habit turns round after 40 days; some are never labelled."""
+    chance, seen = np.random.default_rng(2), habits(days)
+    frame = pd.DataFrame(
+        {
+            "order_id": np.arange(len(seen)),
+            "customer": seen["customer"],
+            "ordered_at": seen["seen_at"] + pd.to_timedelta(chance.integers(1, 23, len(seen)), unit="h"),
+            "amount": chance.exponential(30, len(seen)),
+        }
+    )
+    turned = np.where(seen["seen_at"] < START + pd.Timedelta(days=40), 1, -1)
+    logit = 0.6 * turned * (seen["visits"] - 4)
+    returned = (chance.random(len(seen)) < 1 / (1 + np.exp(-logit))).astype("float64")
+    frame["returned"] = pd.Series(returned).mask(chance.random(len(seen)) < 0.05).astype("Int64")
+    return frame
+
+
+class History:
+    """A published history, and what a test does with it."""
+
+    def __init__(self, shop: Shop) -> None:
+        self.shop = shop
+        shop.write("models/returns_soon.yaml", MODEL)
+        migrate(shop.project.locations.ledger_url)
+
+    def publish(self, days: int) -> None:
+        for name, rows in (("habits", habits(days)), ("orders", orders(days))):
+            self.shop.publish(name, rows)
+            end = START + pd.Timedelta(days=days)
+            self.ledger.record_publication(
+                Publication(name, START.to_pydatetime(), end.to_pydatetime(), 1, "d", 0, f"i{days}")
+            )
+
+    @property
+    def ledger(self) -> Ledger:
+        return Ledger(self.shop.project.locations.ledger_url)
+
+    def replay(self, run_id: str, **settings: Any) -> ReplayRun:
+        """Lay a replay out."""
+        snapshot = take_snapshot(
+            self.shop.project,
+            "returns_soon__replay",
+            run_id,
+            model="returns_soon",
+            settings={"cost": 0.01, **settings},
+        )
+        run = ReplayRun(snapshot)
+        run.lay_out()
+        return run
+
+    def replayed(self, run_id: str, **settings: Any) -> ReplayRun:
+        """Replay to the end, each step from the snapshot on disk."""
+        folder = self.replay(run_id, **settings).folder.path
+        for index in range(ReplayRun(open_snapshot(folder)).folder.read("lay_out")["cuts"]):
+            ReplayRun(open_snapshot(folder)).train_cut(index)
+        run = ReplayRun(open_snapshot(folder))
+        run.assemble()
+        return run
+
+    def train(self, as_of: datetime) -> TrainingRun:
+        """Train as the live loop would at a moment."""
+        settings = {"as_of": as_of.isoformat(), "reason": None, "promotion": "auto", "decision": None}
+        run = TrainingRun(
+            take_snapshot(
+                self.shop.project,
+                "returns_soon__train",
+                f"live_{as_of:%Y%m%d}",
+                model="returns_soon",
+                settings=settings,
+            )
+        )
+        if not run.folder.has("train_1"):
+            run.build_training_set()
+        for index in range(len(run.spec.train.candidates)):
+            run.train(index)
+        return run
+
+
+@pytest.fixture(scope="module")
+def history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[History]:
+    with pytest.MonkeyPatch.context() as patch:
+        made = History(new_shop(tmp_path_factory.mktemp("history"), patch))
+        made.publish(DAYS)
+        yield made
+
+
+@pytest.fixture(scope="module")
+def run(history: History) -> ReplayRun:
+    return history.replayed("first")
+
+
+@pytest.fixture(scope="module")
+def matrix(run: ReplayRun) -> Matrix:
+    (found,) = run.matrices()
+    return found
+
+
+def test_the_windows_lie_back_from_the_end_as_long_as_a_model_can_be_trained(matrix: Matrix) -> None:
+    end = START + pd.Timedelta(days=DAYS)
+    assert matrix.windows[-1] == Window((end - EVERY).to_pydatetime(), end.to_pydatetime())
+    assert {window.end - window.start for window in matrix.windows} == {EVERY}
+    first = matrix.windows[0].start
+    # Four days of rows, a day for labels, ten of holdout, and a day for labels again.
+    assert timedelta(days=15) <= first - START < timedelta(days=16 + 7)
+    assert sorted(matrix.cells) == [(s, t) for s in range(6) for t in range(s, 6)]
+
+
+def test_a_cut_is_trained_on_exactly_the_rows_of_a_live_training(
+    history: History, run: ReplayRun, matrix: Matrix
+) -> None:
+    for cut in (0, 3):
+        live = history.train(matrix.windows[cut].start)
+        built = live.folder.read("build_training_set")
+        assert run.folder.read(f"cut_{cut}")["rows_digest"] == built["rows_digest"]
+
+
+class Live:
+    """What live training runs made, to hold the matrix against."""
+
+    def __init__(self, history: History, matrix: Matrix) -> None:
+        self._history, self._matrix = history, matrix
+        run = history.train((START + pd.Timedelta(days=DAYS)).to_pydatetime())
+        self.rows = pd.read_parquet(run.folder.file("training_set.parquet"))
+        self.spec = run.spec
+
+    @cache  # noqa: B019 - lives as long as the test
+    def model(self, cut: int) -> tuple[Any, Evaluation, Split]:
+        """Return the candidates that a training as of a cut makes, the best first, and the split."""
+        run = self._history.train(self._matrix.windows[cut].start)
+        split = split_by_time(
+            pd.read_parquet(run.folder.file("training_set.parquet")),
+            self.spec.train.holdout,
+            self.spec.label.delay,
+        )
+        candidates = [run._candidate(index) for index in range(2)]
+        evaluation, _ = evaluate(candidates, None, split, self.spec)
+        return candidates, evaluation, split
+
+    def loss(self, cut: int, start: datetime, end: datetime) -> float:
+        """Return the loss of a cut's model on the labelled rows of a stretch."""
+        candidates, evaluation, _ = self.model(cut)
+        within = self.rows[(self.rows["event_time"] >= start) & (self.rows["event_time"] < end)]
+        return log_loss(within["label"].to_numpy(), candidates[evaluation.challenger].predict(within))
+
+    def passes(self, champion: int, challenger: int) -> bool:
+        """Ask evaluation and gate of a training run."""
+        candidates, evaluation, _ = self.model(champion)
+        old = Champion("1", candidates[evaluation.challenger])
+        ours, _, split = self.model(challenger)
+        return gate(*evaluate(ours, old, split, self.spec), self.spec).verdict == "pass"
+
+
+def test_the_matrix_is_what_live_models_give_by_hand(history: History, matrix: Matrix) -> None:
+    live, day = Live(history, matrix), timedelta(days=1)
+    asked = orders(DAYS).query("amount > 1")
+    for cut, at in ((0, 0), (0, 3), (2, 3), (3, 4), (0, 4)):
+        window, signals = matrix.windows[at], matrix.cells[cut, at].signals
+        since = matrix.windows[cut].start
+        assert matrix.cells[cut, at].loss == pytest.approx(live.loss(cut, window.start, window.end))
+        first, until = max(window.start - day, since), window.end - day
+        assert signals.performance is not None
+        assert signals.performance.value == pytest.approx(live.loss(cut, first, until))
+        assert signals.performance.holdout == live.model(cut)[1].metrics["log_loss"]
+        due = live.rows[(live.rows["event_time"] >= first) & (live.rows["event_time"] < until)]
+        assert signals.performance.rows == len(due)
+        assert signals.regret is not None
+        assert signals.regret.value == pytest.approx(
+            live.loss(cut, first, until) - live.loss(at, first, until), abs=1e-12
+        )
+        assert signals.rows == asked["ordered_at"].between(window.start, window.end, inclusive="left").sum()
+        labelled = asked[asked["returned"].notna()]["ordered_at"]
+        assert signals.new_rows == labelled.between(since - day, until, inclusive="left").sum()
+        assert signals.champion is not None
+        assert signals.champion.as_of == since
+    assert {pair: matrix.passes[pair] for pair in ((0, 2), (0, 5), (2, 5), (4, 5))} == {
+        pair: live.passes(*pair) for pair in ((0, 2), (0, 5), (2, 5), (4, 5))
+    }
+    assert len(set(matrix.passes.values())) == 2
+
+
+def test_a_window_whose_labels_are_not_all_known_has_no_loss(matrix: Matrix) -> None:
+    assert [matrix.cells[0, at].loss is None for at in range(6)] == [False] * 5 + [True]
+
+
+def test_a_second_replay_trains_nothing_again_and_finds_the_same(
+    history: History, run: ReplayRun, matrix: Matrix
+) -> None:
+    again = history.replayed("again", cost=3)
+    cuts = range(len(matrix.windows))
+    assert not any(run.folder.read(f"cut_{cut}")["reused"] for cut in cuts)
+    assert all(again.folder.read(f"cut_{cut}")["reused"] for cut in cuts)
+    assert again.matrices() == (matrix,)
