@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -16,6 +17,7 @@ from keepfit.backends import model_files
 from keepfit.backends.lake import Lake
 from keepfit.backends.model_registry import ModelRegistry
 from keepfit.backends.prediction_log import Entry, PredictionLog
+from keepfit.backends.sketches import read_sketches, sketch_columns, sketch_values, write_sketches
 from keepfit.backends.version import VersionDetails
 from keepfit.cli.access import local_access
 from keepfit.cli.telling import tell
@@ -425,6 +427,28 @@ def test_drift_is_told_without_the_other_steps(shop: Shop) -> None:
     shop.live_week(0, shift=3.0)
     found = shop.run(0).detect_drift()
     assert (found["drifted"], found["drifted_columns"]) == (True, ["visits", "spent"])
+
+
+def test_a_window_is_held_against_the_sketches_kept_with_the_version(tmp_path: Path) -> None:
+    shop = Shop(tmp_path)
+    shop.registry.initialise()
+    shop.train(START, "first")
+    with duckdb.connect() as connection:
+        connection.register("rows", pa.Table.from_pandas(shop.customers(week(0), shift=3.0)))
+        kept = sketch_columns(connection, "rows", FEATURES)
+    kept["visits"] = kept["visits"].shifted(9.0)
+    kept["score"] = sketch_values(np.linspace(0, 1, 500))
+    write_sketches(tmp_path / "sketches.parquet", kept)
+    shop.registry.attach("churn", "1", tmp_path / "sketches.parquet")
+    shop.live_week(0, shift=3.0)
+    run = shop.run(0)
+    assert run.detect_drift()["drifted_columns"] == ["visits"]
+    stored = run.folder.read("detect_drift")
+    assert (stored["reference_rows"], stored["rows"]) == (ROWS, ROWS)
+    assert stored["prediction"]["drifted"]
+    assert {"noise", "score", "method"} < set(stored["columns"][0])
+    of_window = read_sketches(run.folder.file("window_sketches.parquet"))
+    assert {name: each.n for name, each in of_window.items()} == dict.fromkeys((*FEATURES, "score"), ROWS)
 
 
 def test_the_report_is_drawn_beside_the_decision(shop: Shop) -> None:

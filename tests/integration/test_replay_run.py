@@ -193,9 +193,13 @@ class Live:
         evaluation, _ = evaluate(candidates, None, split, self.spec)
         return candidates, evaluation, split
 
-    def loss(self, cut: int, start: datetime, end: datetime) -> float:
-        """Return the loss of a cut's model on the labelled rows of a stretch."""
-        candidates, evaluation, _ = self.model(cut)
+    def loss(self, cut: int, start: datetime, end: datetime, like: int | None = None) -> float:
+        """Return the loss of a cut's model on the labelled rows of a stretch.
+
+        Its model is the candidate that was best then, or the one that was best at another cut.
+        """
+        candidates = self.model(cut)[0]
+        evaluation = self.model(cut if like is None else like)[1]
         within = self.rows[(self.rows["event_time"] >= start) & (self.rows["event_time"] < end)]
         return log_loss(within["label"].to_numpy(), candidates[evaluation.challenger].predict(within))
 
@@ -222,7 +226,7 @@ def test_the_matrix_is_what_live_models_give_by_hand(history: History, matrix: M
         assert signals.performance.rows == len(due)
         assert signals.regret is not None
         assert signals.regret.value == pytest.approx(
-            live.loss(cut, first, until) - live.loss(at, first, until), abs=1e-12
+            live.loss(cut, first, until) - live.loss(at, first, until, like=cut), abs=1e-12
         )
         assert signals.rows == asked["ordered_at"].between(window.start, window.end, inclusive="left").sum()
         labelled = asked[asked["returned"].notna()]["ordered_at"]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import combinations, count
 from time import process_time
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -264,9 +264,18 @@ def live(spec: ModelSpec, made: Matrix, walked: Walk, ledger: Ledger) -> list[tu
         taken = ledger.decide(make_decision(spec, window, known, past, "run"))
         said.append((taken.verdict, taken.trigger, taken.reason))
         if step.passed is not None:
-            verdict: Literal["pass", "fail"] = "pass" if step.passed else "fail"
-            run = taken.run_id or ""
-            ledger.record_training(Training(run, spec.name, taken.key, window.end, None, verdict, (), {}))
+            ledger.record_training(
+                Training(
+                    run_id=taken.run_id or "",
+                    model=spec.name,
+                    decision_key=taken.key,
+                    as_of=window.end,
+                    version=None,
+                    verdict="pass" if step.passed else "fail",
+                    reasons=(),
+                    metrics={},
+                )
+            )
     return said
 
 

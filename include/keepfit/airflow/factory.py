@@ -15,6 +15,7 @@ from keepfit.airflow.ingest import ingest_dag, quarantine_dag
 from keepfit.airflow.monitor import monitor_dag
 from keepfit.airflow.predict import predict_dag
 from keepfit.airflow.release import release_dag
+from keepfit.airflow.replay import replay_dag
 from keepfit.airflow.specs import load_for
 from keepfit.airflow.sweep import sweep_dag
 from keepfit.airflow.train import train_dag
@@ -22,7 +23,13 @@ from keepfit.errors import KeepfitError, SpecError
 from keepfit.spec import Problem, Project
 from keepfit.spec.load import PROJECT_FILE
 
-_MODEL_DAGS = {"train": train_dag, "predict": predict_dag, "monitor": monitor_dag, "release": release_dag}
+_MODEL_DAGS = {
+    "train": train_dag,
+    "predict": predict_dag,
+    "monitor": monitor_dag,
+    "release": release_dag,
+    "replay": replay_dag,
+}
 
 
 def project_dags(root: Path) -> dict[str, DAG]:

@@ -32,7 +32,8 @@ def monitor_dag(project: Project, spec: ModelSpec) -> DAG:
         if spec.watch:
             tasks.watch.override(outlets=[champion_asset(spec.name)])(ready)
         drift = tasks.detect_drift(tasks.measure(tasks.join_labels(ready)))
-        TriggerTraining(task_id="trigger_training", model=spec.name, decision=tasks.decide(drift))
+        known = tasks.challenge(drift) if spec.policy.may_need_challenger else drift
+        TriggerTraining(task_id="trigger_training", model=spec.name, decision=tasks.decide(known))
         tasks.draw_drift(drift)
     return dag
 

@@ -20,6 +20,7 @@ from keepfit.cli import (
     rebuild,
     records,
     release,
+    replay,
     run,
     schema,
     serve,
@@ -60,6 +61,7 @@ app.command()(rebuild.rebuild)
 app.command()(quarantine.quarantine)
 app.command()(propose.propose)
 app.command()(records.decisions)
+app.command()(replay.replay)
 app.command()(card.card)
 app.command()(moves.history)
 app.command()(moves.live)

@@ -15,7 +15,7 @@ from keepfit.pipeline.snapshot import Snapshot, take_snapshot
 from keepfit.spec import Project, Window
 from keepfit.spec.window import parse_moment
 
-Verb = Literal["ingest", "quarantine", "train", "predict", "monitor", "release"]
+Verb = Literal["ingest", "quarantine", "train", "predict", "monitor", "release", "replay"]
 
 _WAYS: Mapping[Verb, Callable[[Snapshot], ways.Done]] = {
     "ingest": ways.ingest,
@@ -24,6 +24,7 @@ _WAYS: Mapping[Verb, Callable[[Snapshot], ways.Done]] = {
     "predict": ways.predict,
     "monitor": ways.monitor,
     "release": ways.release,
+    "replay": ways.replay,
 }
 _DEFAULTS: Mapping[Verb, Mapping[str, Any]] = {
     "ingest": {"full_refresh": False, "recompute": False},
@@ -32,6 +33,7 @@ _DEFAULTS: Mapping[Verb, Mapping[str, Any]] = {
     "predict": {"version": None},
     "monitor": {},
     "release": dict.fromkeys(("action", "version", "time", "role", "share", "reason", "who")),
+    "replay": dict.fromkeys(("from", "to", "every", "label_delay", "windows", "cost", "split")),
 }
 _INDENT = " " * 6
 

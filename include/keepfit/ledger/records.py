@@ -101,6 +101,11 @@ class Decision(_Record):
         """The window decided about."""
         return Window(self.window_start, self.window_end)
 
+    @property
+    def conf(self) -> dict[str, str]:
+        """What the training that it asks for is started with."""
+        return {"as_of": self.window_end.isoformat(), "reason": self.reason, "decision": self.key}
+
 
 @dataclass(frozen=True)
 class Training(_Record):

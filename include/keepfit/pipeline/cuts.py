@@ -47,12 +47,18 @@ class Cut:
 
         return Evaluation.of_json(self.stored["evaluation"])
 
+    @cached_property
+    def models(self) -> "list[CodedModel]":
+        """All candidates."""
+        from keepfit.backends import model_files
+
+        files = enumerate(self.stored["files"])
+        return [model_files.load(self.folder.file(_named(index)), each) for index, each in files]
+
     @property
     def model(self) -> "CodedModel":
         """The best candidate."""
-        from keepfit.backends import model_files
-
-        return model_files.load(self.folder.file(_named(self.evaluation.challenger)), self.stored["files"])
+        return self.models[self.evaluation.challenger]
 
     @property
     def holdout(self) -> "pd.DataFrame":
@@ -96,6 +102,7 @@ def _train(folder: RunFolder, split: "Split", features: Mapping[str, str], spec:
     """Train all candidates as a training run does, and keep the best."""
     from keepfit.steps.cost import one_row_ms, size_mb
     from keepfit.steps.evaluate import evaluate
+    from keepfit.steps.importance import importances
     from keepfit.steps.register import reference_sample
     from keepfit.steps.train import train
 
@@ -104,7 +111,7 @@ def _train(folder: RunFolder, split: "Split", features: Mapping[str, str], spec:
     saved = [_saved(folder, _named(index), each.model) for index, each in enumerate(trained)]
     evaluation, scores = evaluate([model for model, _ in saved], None, split, spec)
     best = evaluation.challenger
-    model, files = saved[best]
+    model = saved[best][0]
     with folder.staged(HOLDOUT) as staged:
         scores.to_parquet(staged, index=False)
     with folder.staged(REFERENCE) as staged:
@@ -119,7 +126,8 @@ def _train(folder: RunFolder, split: "Split", features: Mapping[str, str], spec:
         CUT,
         {
             "evaluation": measured.to_json(),
-            "files": files,
+            "importances": importances(model, split.holdout, list(model.coding.features), spec).to_json(),
+            "files": [files for _, files in saved],
             "params": dict(trained[best].params),
             "rows": trained[best].rows,
             "seconds": time.perf_counter() - began,

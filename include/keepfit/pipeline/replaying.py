@@ -79,7 +79,6 @@ class ReplayRun:
         import numpy as np
 
         from keepfit.steps.history import ROW
-        from keepfit.steps.join_labels import LATEST
         from keepfit.steps.rows_digest import RowsDigest
         from keepfit.steps.split import split_by_time
         from keepfit.steps.train import scored
@@ -92,19 +91,25 @@ class ReplayRun:
         split = split_by_time(rows, spec.train.holdout, spec.label.delay)
         cut, reused = replayed.cuts.train(split, digest.hexdigest(), replayed.built.features, spec)
         history = replayed.history()
-        # A label that comes late may be of a row from before the holdout.
-        since = min(split.cut, as_of - spec.label.delay - LATEST)
-        first = int((history["event_time"] <= since).sum())
-        with self.folder.staged(f"scores_{index}.npy") as staged, staged.open("wb") as file:
-            np.save(file, scored(cut.model, history.iloc[first:], spec))
-        with self.folder.staged(f"holdout_{index}.npy") as staged, staged.open("wb") as file:
-            np.save(file, split.holdout[ROW].to_numpy())
+        first, new, end = history["event_time"].searchsorted(
+            [split.cut, as_of - spec.label.delay, replayed.layout.windows[number].end], side="right"
+        )
+        scores = {
+            "scores": scored(cut.model, history.iloc[first:], spec),
+            # In the window that begins here, any candidate may be the fresh challenger.
+            "fresh": np.array([scored(each, history.iloc[new:end], spec) for each in cut.models]),
+            "holdout": split.holdout[ROW].to_numpy(),
+        }
+        for name, values in scores.items():
+            with self.folder.staged(f"{name}_{index}.npy") as staged, staged.open("wb") as file:
+                np.save(file, values)
         how = "trained before" if reused else f"trained on {len(split.train):,} rows"
         result = {
             "index": index,
             "as_of": as_of.isoformat(),
             "cut": cut.folder.path.name,
-            "first": first,
+            "first": int(first),
+            "fresh_first": int(new),
             "rows_digest": digest.hexdigest(),
             "reused": reused,
             "seconds": time.perf_counter() - began,

@@ -5,7 +5,8 @@ live loop and replay call the same functions. Does not belong here: measuring a 
 remembering a verdict (`ledger`).
 """
 
-from keepfit.policy.decide import decide, policy_version
+from keepfit.policy.choose import Ranking, Tried, rank
+from keepfit.policy.decide import decide, needs_challenger, policy_version
 from keepfit.policy.findings import Finding, Policy, Seen
 from keepfit.policy.history import refused_in_a_row
 from keepfit.policy.matrix import Cell, Matrix
@@ -38,19 +39,23 @@ __all__ = [
     "MissingChange",
     "PerformanceSignal",
     "Policy",
+    "Ranking",
     "RegretSignal",
     "Schedule",
     "Score",
     "Seen",
     "Signals",
     "Step",
+    "Tried",
     "Verdict",
     "Walk",
     "decide",
     "frontier",
+    "needs_challenger",
     "oracle",
     "own_policy",
     "policy_version",
+    "rank",
     "refused_in_a_row",
     "walk",
 ]

@@ -18,6 +18,7 @@ from keepfit.policy.signals import (
     Signals,
     Verdict,
 )
+from keepfit.spec.policy import BY_REGRET
 
 if TYPE_CHECKING:
     from keepfit.spec.model import ModelSpec
@@ -73,6 +74,17 @@ def _by_rules(seen: Sequence[Signals], policy: "PolicySpec", history: History, f
     if wait := restraint(signals, policy, history, fleet):
         return Verdict("keep", called.trigger, f"{wait}; though {words}")
     return Verdict("retrain", called.trigger, words)
+
+
+def needs_challenger(signals: Signals, past: Sequence[Signals], policy: "PolicySpec") -> bool:
+    """Tell whether the verdict hangs on how a fresh challenger does, which is not known yet.
+
+    A rule weighs it, or a shift calls for a training and may be harmless; the rest does not pay for one.
+    """
+    if _unfit(signals):
+        return False
+    found = (find(rule, (*past, signals)) for rule in policy.rules)
+    return policy.asks(*BY_REGRET) or any(each.fires and each.sees == "shift" for each in found)
 
 
 def _unfit(signals: Signals) -> Verdict | None:

@@ -63,6 +63,8 @@ class MissingChange:
     column: str
     before: float
     now: float
+    noise: float = 0.0
+    """So far apart the two shares are by luck alone."""
 
 
 @dataclass(frozen=True)

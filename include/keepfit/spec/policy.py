@@ -8,6 +8,9 @@ from pydantic import Field, model_validator
 
 from keepfit.spec.fields import Closed, Duration, PositiveDuration
 
+BY_REGRET = ("regret", "upf")
+BY_DRIFT = ("drift_share", "prediction_drift", "weighted_drift")
+"""Rules that see a shift, and not whether it does harm."""
 Above = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 Windows = Annotated[int, Field(ge=1, le=1000)]
@@ -155,6 +158,11 @@ class PolicySpec(Closed):
     rest: PositiveDuration = timedelta(days=90)
     because: str = ""
     """Why this policy, such as the replay that chose it; said with each decision."""
+
+    @property
+    def may_need_challenger(self) -> bool:
+        """Tell whether a verdict may hang on how a fresh challenger does."""
+        return self.asks(*BY_REGRET, *BY_DRIFT)
 
     def asks(self, *rules: str) -> bool:
         """Tell whether one of these rules takes part, however deep."""

@@ -20,22 +20,36 @@ from keepfit.steps.training_rows import EVENT_TIME, LABEL
 
 
 @dataclass(frozen=True)
-class TrainedCut:
-    """The model of a cut, and what it gives the history's rows from its holdout on."""
+class NumberedScores:
+    """What a model gives the history's rows, from some row on."""
 
-    version: str
-    as_of: datetime
-    evaluation: Evaluation
-    holdout: pd.DataFrame
-    """The holdout's rows as `evaluate` returned them, with their numbers."""
     first: int
-    """The number of the first row that has a score."""
+    """That row's number."""
     scores: NDArray[np.float64]
 
     def of(self, rows: pd.DataFrame) -> NDArray[np.float64]:
         """Return the scores of numbered rows; NaN before the first."""
         numbers = rows[ROW].to_numpy()
         return np.where(numbers >= self.first, self.scores[np.maximum(numbers - self.first, 0)], np.nan)
+
+
+@dataclass(frozen=True)
+class TrainedCut:
+    """The model of a cut, and what it gives the rows from its holdout on."""
+
+    version: str
+    as_of: datetime
+    evaluation: Evaluation
+    holdout: pd.DataFrame
+    """The holdout's rows as `evaluate` returned them, with their numbers."""
+    scores: NumberedScores
+    fresh: tuple[NumberedScores, ...]
+    """What each candidate gives the rows that were newly labelled in the window after the cut."""
+
+    def challenges(self, champion: "TrainedCut", spec: ModelSpec) -> NumberedScores:
+        """Return the scores of the fresh challenger to a champion."""
+        as_champion = spec.monitor.challenger.candidates == "champion"
+        return self.fresh[(champion if as_champion else self).evaluation.challenger]
 
 
 @dataclass(frozen=True)
@@ -65,16 +79,16 @@ def replay_cell(
     """
     # Before the champion was trained, another answered.
     due = at.due[at.due[EVENT_TIME] >= champion.as_of]
-    scores = champion.of(due)
+    answered = due.assign(score=champion.scores.of(due))
     signals = Signals(
         model=spec.name,
         window_start=at.window.start,
         window_end=at.window.end,
         rows=at.rows,
         champion=Champion(champion.version, champion.as_of),
-        performance=_performance(due.assign(score=scores), spec, champion),
+        performance=_performance(answered, spec, champion),
         drift=None,
-        regret=_regret(due.assign(**{CHALLENGER: fresh.of(due), CHAMPION: scores}), spec),
+        regret=_regret(answered, spec, champion, fresh),
         new_rows=new_rows,
     )
     return Cell(signals, None if at.made is None else _loss(at.made, champion, spec))
@@ -87,8 +101,13 @@ def _performance(due: pd.DataFrame, spec: ModelSpec, by: TrainedCut) -> Performa
     return measure_performance(labelled, spec, by.version, holdout, seen_until=seen_until).signal
 
 
-def _regret(due: pd.DataFrame, spec: ModelSpec) -> RegretSignal:
-    return regret(due[np.isfinite(due[CHALLENGER])], spec)
+def _regret(answered: pd.DataFrame, spec: ModelSpec, champion: TrainedCut, fresh: TrainedCut) -> RegretSignal:
+    seen = moved(fresh.as_of, -spec.label.delay, "What a challenger has seen")
+    new = answered[answered[EVENT_TIME] > seen].rename(columns={"score": CHAMPION})
+    if champion is fresh:
+        found = regret(new.assign(**{CHALLENGER: new[CHAMPION]}), spec)
+        return found if found.value is None else RegretSignal(0.0, 0.0, len(new))
+    return regret(new.assign(**{CHALLENGER: fresh.challenges(champion, spec).of(new)}), spec)
 
 
 def _loss(made: pd.DataFrame, by: TrainedCut, spec: ModelSpec) -> float | None:
@@ -96,6 +115,6 @@ def _loss(made: pd.DataFrame, by: TrainedCut, spec: ModelSpec) -> float | None:
     if made.empty:
         return None
     name = spec.evaluate.objective
-    value = measure((name,), made[LABEL].to_numpy(np.float64), by.of(made))[name]
+    value = measure((name,), made[LABEL].to_numpy(np.float64), by.scores.of(made))[name]
     sign = -1 if is_higher_better(find_metric(name)) else 1
     return sign * value if math.isfinite(value) else None
