@@ -3,10 +3,14 @@
 from typing import Any
 
 import pytest
+import yaml
 
 from keepfit.errors import ConfError
+from keepfit.policy import Matrix
 from keepfit.spec import ModelSpec
+from keepfit.steps.choose_policy import choose_policy
 from keepfit.steps.replay_settings import ReplaySettings, kind_of, on_all_history, rows_of
+from keepfit.testing import matrix
 
 KINDS = ["expanding", "trailing:91d", "season:365d/45d"]
 
@@ -36,6 +40,15 @@ def test_each_kind_is_trained_whatever_the_models_file_says(present: str) -> Non
     models = settings.models(model(**rows_of(present)))
     assert {kind: kind_of(each) for kind, each in models.items()} == {kind: kind for kind in KINDS}
     assert kind_of(on_all_history(model(**rows_of(present)))) == "expanding"
+
+
+def test_a_suggestion_sets_what_is_to_change_and_takes_off_what_was_there() -> None:
+    def losing(value: float, kind: str) -> Matrix:
+        return matrix(24, lambda cut, at: value * (at - cut + 1), kind=kind)
+
+    seasonal, trailing = losing(0.1, "season:70d/20d"), losing(1.0, "trailing:91d")
+    chosen = yaml.safe_load(choose_policy(model(length="91d"), [trailing, seasonal], 1.5).suggestion)
+    assert chosen["train"] == {"length": None, "season": {"period": "70d", "around": "20d"}}
 
 
 @pytest.mark.parametrize(

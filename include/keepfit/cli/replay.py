@@ -24,8 +24,8 @@ Delay = Annotated[
 Windows = Annotated[
     str | None,
     typer.Option(
-        help="Which rows a training takes, with commas between: expanding, trailing:91d; as the model's file "
-        "says if not given."
+        help="Which rows a training takes, with commas between: expanding, trailing:91d, season:365d/45d; as "
+        "the model's file says if not given."
     ),
 ]
 Cost = Annotated[

@@ -12,8 +12,8 @@ from keepfit.spec.fields import duration_text
 from keepfit.spec.model import ModelSpec
 from keepfit.spec.policy import PolicySpec
 from keepfit.steps.figures import figure
+from keepfit.steps.replay_settings import rows_of
 
-_TRAILING = "trailing:"
 _BEST_SHOWN = 3
 """Of the policies tried, so many of the cheapest are in the short table."""
 
@@ -35,8 +35,9 @@ class Choice:
     def suggestion(self) -> str:
         """What to write into the model's file, as YAML."""
         kind, present = self.ranking.winner.kind, self.matrices[0].kind
-        train = {"train": {"length": kind.removeprefix(_TRAILING) if kind != "expanding" else None}}
-        said = {**(train if kind != present else {}), "policy": _written(self.policy)}
+        rows, now = rows_of(kind), rows_of(present)
+        other = {name: value for name, value in rows.items() if value != now[name]}
+        said = {**({"train": other} if other else {}), "policy": _written(self.policy)}
         return yaml.safe_dump(said, sort_keys=False, allow_unicode=True, width=100)
 
     def lines(self) -> list[str]:
