@@ -3,16 +3,21 @@
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from keepfit.errors import NotReadyError
 from keepfit.ledger import Ledger, spans
 from keepfit.pipeline.champion import LiveVersion, find_champion
+from keepfit.pipeline.folder import RunFolder
 from keepfit.pipeline.monitored import PREDICTIONS, predictions_of, tables
 from keepfit.pipeline.snapshot import Snapshot
 from keepfit.spec import policy
 from keepfit.spec.model import ModelSpec
 from keepfit.spec.window import Window
+
+if TYPE_CHECKING:
+    from keepfit.steps.calibration import Calibration
 
 CALIBRATION = "calibrate"
 """The result in the run's folder, for whoever reads it later."""
@@ -85,6 +90,17 @@ class CalibrateRun:
         return {
             window.key: each.reason for window in windows for each in broken if window.overlaps(each.window)
         }
+
+
+def latest_calibration(runs: Path, model: str) -> "Calibration | None":
+    """Return what the last calibration of a model found; None before the first."""
+    from keepfit.steps.calibration import Calibration
+
+    done = [each for each in (runs / f"{model}__calibrate").glob("*/") if RunFolder(each).has(CALIBRATION)]
+    if not done:
+        return None
+    stored = RunFolder(max(done)).read(CALIBRATION)
+    return Calibration.of_json({name: each for name, each in stored.items() if name != "about"})
 
 
 def thresholds_of(model: ModelSpec) -> dict[str, float]:

@@ -20,15 +20,15 @@ from keepfit.pipeline.monitored import (
     tables,
     unseen_window,
 )
-from keepfit.pipeline.outcomes import outcomes_of
 from keepfit.pipeline.snapshot import Snapshot
 from keepfit.pipeline.storage import tells_of_storage
 from keepfit.plugins import Access, use_plugins
-from keepfit.policy import needs_challenger, policy_version
+from keepfit.policy import Score, needs_challenger, policy_version
 from keepfit.spec.window import moved
 
 if TYPE_CHECKING:
     from keepfit.steps.decide import Measured
+    from keepfit.steps.detect_drift import DriftResult
 
 LABELLED, REPORT, CHALLENGE = "labelled.parquet", "drift_report.html", "challenge"
 
@@ -90,6 +90,7 @@ class MonitorRun:
         import pandas as pd
 
         from keepfit.steps.measure import measure_performance
+        from keepfit.steps.outcomes import outcomes_of
 
         joined = self.folder.read("join_labels")
         if self.champion is None:
@@ -107,7 +108,8 @@ class MonitorRun:
             seen_until=seen_until,
             maturity=maturity,
         )
-        self.ledger.record_outcomes(outcomes_of(self.snapshot, result.roles))
+        outcomes = outcomes_of(self.model.name, self.window, result.roles, self.snapshot.run_id)
+        self.ledger.record_outcomes(outcomes)
         estimated = estimate_window(self.snapshot, champion)
         said = {"estimated": estimated, "told": [*map(str, result.roles), estimated["told"]]}
         return self.folder.write("measure", {**asdict(result), **said})
@@ -120,8 +122,17 @@ class MonitorRun:
             return self.folder.write("detect_drift", {"drifted": None, "reason": "no champion yet"})
         both, spec = compared(self.snapshot, self.champion), self.model.monitor.drift
         result = detect_drift(both.reference, both.current, both.features, spec, rows=both.rows)
-        self.folder.write("detect_drift", asdict(result))
+        weighted = self._weighted(result)
+        self.folder.write("detect_drift", asdict(result) | {"weighted": asdict(weighted)})
         return result.summary()
+
+    def _weighted(self, found: "DriftResult") -> Score:
+        from keepfit.steps.weighted_drift import weighted_drift
+
+        if not found.columns or self.champion is None:
+            return Score(reason=found.reason)
+        known = self.champion.importances
+        return weighted_drift(found.columns, known.shares if known else None, self.champion.version)
 
     @tells_of_storage
     def challenge(self) -> dict[str, Any]:

@@ -11,14 +11,12 @@ from keepfit.errors import ConfError
 from keepfit.spec.fields import duration_text
 from keepfit.spec.window import Window
 from keepfit.steps.calibrate import Quiet
-from keepfit.steps.faults import find_faults
+from keepfit.steps.faults import BEFORE, find_faults
 from keepfit.steps.quiet_column import FIRST
 
 if TYPE_CHECKING:
     from keepfit.backends.sketches import Sketch
 
-BEFORE = 8
-"""So many windows say what is usual."""
 _ROWS = "calibrated"
 
 

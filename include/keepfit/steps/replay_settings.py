@@ -14,7 +14,7 @@ from keepfit.spec.window import parse_moment
 
 EVERY = "7d"
 SPLIT = 0.5
-_TRAILING, _EXPANDING = "trailing:", "expanding"
+TRAILING, EXPANDING = "trailing:", "expanding"
 
 
 @dataclass(frozen=True)
@@ -60,27 +60,29 @@ class ReplaySettings:
 
     def models(self, spec: ModelSpec) -> dict[str, ModelSpec]:
         """Return the model as each kind of window trains it, by kind; its own kind is the first."""
-        if self.label_delay is not None:
-            spec = spec.model_copy(
-                update={"label": spec.label.model_copy(update={"delay": self.label_delay})}
-            )
         kinds = dict.fromkeys((kind_of(spec), *self.kinds))
-        return {kind: _trained_on(spec, kind) for kind in kinds}
+        return {kind: _trained_on(self.delayed(spec), kind) for kind in kinds}
+
+    def delayed(self, spec: ModelSpec) -> ModelSpec:
+        """Return the model with labels as late as asked for."""
+        if self.label_delay is None:
+            return spec
+        return spec.model_copy(update={"label": spec.label.model_copy(update={"delay": self.label_delay})})
 
 
 def kind_of(spec: ModelSpec) -> str:
     """Name which rows a model's training takes."""
     length = spec.train.length
-    return f"{_TRAILING}{duration_text(length)}" if length else _EXPANDING
+    return f"{TRAILING}{duration_text(length)}" if length else EXPANDING
 
 
 def on_all_history(spec: ModelSpec) -> ModelSpec:
     """Return the model with every row of its history to train on."""
-    return _trained_on(spec, _EXPANDING)
+    return _trained_on(spec, EXPANDING)
 
 
 def _trained_on(spec: ModelSpec, kind: str) -> ModelSpec:
-    length = _length(kind) if kind != _EXPANDING else None
+    length = _length(kind) if kind != EXPANDING else None
     return spec.model_copy(update={"train": spec.train.model_copy(update={"length": length})})
 
 
@@ -89,18 +91,18 @@ def _kinds(given: object) -> tuple[str, ...]:
         return ()
     kinds = tuple(dict.fromkeys(part.strip() for part in str(given).split(",")))
     for kind in kinds:
-        if kind != _EXPANDING:
+        if kind != EXPANDING:
             _length(kind)
     return kinds
 
 
 def _length(kind: str) -> timedelta:
-    if not kind.startswith(_TRAILING):
+    if not kind.startswith(TRAILING):
         raise ConfError(
             f"`windows` has {kind!r}, which names no rows to train on. There are: expanding, and trailing: "
             "with a length, such as trailing:91d; more than one with commas between them."
         )
-    return _duration(kind.removeprefix(_TRAILING), "windows", PositiveDuration)
+    return _duration(kind.removeprefix(TRAILING), "windows", PositiveDuration)
 
 
 def _cost(given: object) -> float:
