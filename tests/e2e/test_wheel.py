@@ -20,6 +20,7 @@ DAGS = {
     "returns__monitor",
     "returns__predict",
     "returns__release",
+    "returns__replay",
     "returns__train",
 }
 LIST_DAGS = """

@@ -96,14 +96,36 @@ def test_what_costs_nearly_the_same_is_decided_for_the_simpler_policy() -> None:
     assert name(choose(lambda cut, at: 2 * loss(cut, at), cost=1.0)) != "never"
 
 
+def test_a_calendar_is_simpler_than_a_signal_that_asks_at_the_same_times() -> None:
+    def loss(cut: int, at: int) -> float:
+        return 5.0 if at - cut >= 4 else 0.0
+
+    def measured(cut: int, at: int) -> Mapping[str, Any]:
+        return {"drift": DriftSignal(900, 4, (), 1.0 if at - cut >= 3 else 0.0)}
+
+    choice = choose_policy(SPEC, [matrix(40, loss, measured=measured)], 0.5)
+    costs = {each.candidate.name: each.chosen_on.cost(0.5) for each in choice.ranking.tried}
+    assert costs["every 28 d"] == costs["the present policy"] == min(costs.values())
+    assert name(choice) == "every 28 d"
+
+
 def test_the_choice_knows_nothing_of_the_part_it_is_reported_on() -> None:
     def other(cut: int, at: int) -> float:
         return broken(cut, at) if at < 20 else 7.0 * (at - cut)
 
-    one, two = choose(broken, cost=1.5), choose(other, cost=1.5)
-    assert one.ranking.winner.candidate == two.ranking.winner.candidate
-    assert one.ranking.winner.chosen_on == two.ranking.winner.chosen_on
-    assert one.ranking.winner.reported_on != two.ranking.winner.reported_on
+    def louder(cut: int, at: int) -> Mapping[str, Any]:
+        scores = {"prediction": Score(9.0 + at), "drift": DriftSignal(900, 4, (), 1.0, weighted=Score(9.0))}
+        return told(other)(cut, at) | (scores if at >= 20 else {})
+
+    one = choose(broken, cost=1.5).ranking
+    two = choose_policy(SPEC, [matrix(40, other, measured=louder)], 1.5).ranking
+    assert one.winner.candidate == two.winner.candidate
+    assert one.winner.chosen_on == two.winner.chosen_on
+    assert one.winner.reported_on != two.winner.reported_on
+    thresholds = [
+        {each.candidate.name for each in found.tried if "%" in each.candidate.name} for found in (one, two)
+    ]
+    assert thresholds[0] == thresholds[1] != set()
 
 
 def test_no_policy_costs_less_than_the_oracle_on_either_part() -> None:

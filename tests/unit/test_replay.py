@@ -125,6 +125,9 @@ def test_the_oracle_trains_where_it_pays() -> None:
 
 def test_the_oracle_of_equal_costs_is_the_one_with_fewer_trainings() -> None:
     assert oracle(matrix(5, lambda _cut, _at: 1.0), price=0.0).cuts == ()
+    losses = {(0, 1): 5.0, (0, 2): -5.0, (0, 3): 5.0, (1, 2): 5.0, (1, 3): 5.0}
+    # Trained at 1 and 2 it costs nothing either.
+    assert oracle(matrix(4, lambda cut, at: losses.get((cut, at), 0.0)), price=0.0).cuts == (3,)
 
 
 @pytest.mark.parametrize("price", [-0.1, float("nan"), float("inf")])

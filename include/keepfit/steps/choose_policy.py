@@ -57,8 +57,8 @@ class Choice:
         return self.ranking.choosing, self.ranking.reporting
 
     def title(self, tried: Tried) -> str:
-        """Name a policy, with the rows it trains on where there are several kinds, and a mark if chosen."""
-        kind = f" [{tried.kind}]" if len(self.matrices) > 1 else ""
+        """Name a policy, with the rows it trains on where these are not the present; marked if chosen."""
+        kind = f" [{tried.kind}]" if tried.kind != self.matrices[0].kind else ""
         return f"{'* ' if tried is self.ranking.winner else ''}{tried.candidate.title}{kind}"
 
     def to_json(self) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Turn what was measured about a window into the policy's verdict and the ledger's record of it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -90,19 +90,24 @@ class Memory:
     """Those of all models that asked for a training."""
     limit: FleetLimit = field(default_factory=FleetLimit)
     common: CommonCause | None = None
+    released: Collection[str] = ()
+    """The keys of those that were held, and whose trainings were started after all."""
 
     def history(self, key: str, window: Window) -> History:
         """Say it in the policy's terms, but for the decision of a key."""
         return History(
-            retrained=_asked(self.decisions, key),
+            retrained=self._asked(self.decisions, key),
             refused=refused_in_a_row(_judged(self.trainings), window.end),
-            fleet=_asked(self.fleet, key),
+            fleet=self._asked(self.fleet, key),
             common=self.common,
         )
 
-
-def _asked(decisions: Sequence[Decision], key: str) -> tuple[datetime, ...]:
-    return tuple(each.window_end for each in decisions if each.verdict == "retrain" and each.key != key)
+    def _asked(self, decisions: Sequence[Decision], key: str) -> tuple[datetime, ...]:
+        return tuple(
+            each.window_end
+            for each in decisions
+            if each.key != key and (each.verdict == "retrain" or each.key in self.released)
+        )
 
 
 def _judged(trainings: Sequence[Training]) -> Iterator[tuple[datetime, bool]]:
@@ -171,6 +176,7 @@ def _drift(stored: Mapping[str, Any]) -> DriftSignal:
         reason=stored["reason"],
         missing=tuple(MissingChange(**each) for each in stored["missing"]),
         broken=tuple(stored["broken"]),
+        jumped=tuple(stored.get("jumped", ())),
     )
 
 

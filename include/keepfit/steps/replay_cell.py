@@ -15,7 +15,7 @@ from keepfit.steps.evaluate import CHALLENGER, CHAMPION, Evaluation
 from keepfit.steps.history import ROW
 from keepfit.steps.measure import measure_performance
 from keepfit.steps.metrics import find_metric, is_higher_better, measure
-from keepfit.steps.regret import regret
+from keepfit.steps.regret import regret, unknown_regret, why_too_few
 from keepfit.steps.training_rows import EVENT_TIME, LABEL
 
 
@@ -104,9 +104,10 @@ def _performance(due: pd.DataFrame, spec: ModelSpec, by: TrainedCut) -> Performa
 def _regret(answered: pd.DataFrame, spec: ModelSpec, champion: TrainedCut, fresh: TrainedCut) -> RegretSignal:
     seen = moved(fresh.as_of, -spec.label.delay, "What a challenger has seen")
     new = answered[answered[EVENT_TIME] > seen].rename(columns={"score": CHAMPION})
+    if reason := why_too_few(new[EVENT_TIME], spec):
+        return unknown_regret(reason, len(new))
     if champion is fresh:
-        found = regret(new.assign(**{CHALLENGER: new[CHAMPION]}), spec)
-        return found if found.value is None else RegretSignal(0.0, 0.0, len(new))
+        return RegretSignal(0.0, 0.0, len(new))
     return regret(new.assign(**{CHALLENGER: fresh.challenges(champion, spec).of(new)}), spec)
 
 

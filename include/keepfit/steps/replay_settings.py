@@ -30,7 +30,7 @@ class ReplaySettings:
     cost: float
     """Of one training, in units of the objective summed over windows."""
     kinds: tuple[str, ...]
-    """Which rows a training takes, one matrix each; none: as the model's file says."""
+    """Which rows a training takes, one matrix each, besides what the model's file says."""
     split: float
     """The share of the windows that chooses the policy; the rest reports."""
 
@@ -59,12 +59,12 @@ class ReplaySettings:
         )
 
     def models(self, spec: ModelSpec) -> dict[str, ModelSpec]:
-        """Return the model as each kind of window trains it, by the kind's name."""
+        """Return the model as each kind of window trains it, by kind; its own kind is the first."""
         if self.label_delay is not None:
             spec = spec.model_copy(
                 update={"label": spec.label.model_copy(update={"delay": self.label_delay})}
             )
-        kinds = self.kinds or (kind_of(spec),)
+        kinds = dict.fromkeys((kind_of(spec), *self.kinds))
         return {kind: _trained_on(spec, kind) for kind in kinds}
 
 
