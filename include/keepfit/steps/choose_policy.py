@@ -12,7 +12,7 @@ from keepfit.policy.parts import Part
 from keepfit.spec.fields import duration_text
 from keepfit.spec.model import ModelSpec
 from keepfit.spec.policy import PolicySpec
-from keepfit.steps.replay_settings import EXPANDING, TRAILING, kind_of
+from keepfit.steps.replay_settings import kind_of, rows_of
 
 _BEST_SHOWN = 3
 """Of the policies tried, so many of the cheapest are in the short table."""
@@ -37,8 +37,9 @@ class Choice:
     def suggestion(self) -> str:
         """What to write into the model's file, as YAML."""
         kind = self.ranking.winner.kind
-        train = {"train": {"length": None if kind == EXPANDING else kind.removeprefix(TRAILING)}}
-        said = {**(train if kind != self.kind_now else {}), "policy": _written(self.policy)}
+        rows, now = rows_of(kind), rows_of(self.kind_now)
+        other = {name: value for name, value in rows.items() if value != now[name]}
+        said = {**({"train": other} if other else {}), "policy": _written(self.policy)}
         return yaml.safe_dump(said, sort_keys=False, allow_unicode=True, width=100)
 
     def lines(self) -> list[str]:
