@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 from tests.integration.conftest import FILES
+from typer.testing import CliRunner
 
+from keepfit.cli.app import app
 from keepfit.errors import ConfError, DecisionError
 from keepfit.ledger import Decision, Incident, Ledger, Training, decision_key, migrate
 from keepfit.pipeline.answering import answer_case, incident_run_id, released
@@ -19,6 +21,7 @@ from keepfit.pipeline.asked_for import refuse_unasked
 from keepfit.pipeline.fleet import Fleet
 from keepfit.pipeline.incident import find_case, find_cases
 from keepfit.pipeline.snapshot import take_snapshot
+from keepfit.pipeline.unstarted import find_unstarted
 from keepfit.policy import Champion, policy_version
 from keepfit.spec import Project, Window, load_project
 from keepfit.steps.decide import Measured, Memory, make_decision
@@ -362,3 +365,45 @@ def test_an_open_incident_is_listed_before_an_answered_one(fleet_of: Fleets) -> 
         )
     watch.answer("k5", "fault")
     assert [each.incident.key for each in find_cases(watch.ledger)] == ["k3", "k1", "k5"]
+
+
+def test_a_released_training_that_nobody_started_is_found_until_it_comes_to_a_verdict(
+    fleet_of: Fleets,
+) -> None:
+    watch = fleet_of(3)
+    held = watch.decide("m000", week(1))
+    later = datetime(2024, 3, 2, tzinfo=UTC)
+    assert find_unstarted(watch.project, later) == []
+    watch.answer(held.incident_key or "", "real")
+    assert find_unstarted(watch.project, datetime(2024, 3, 1, tzinfo=UTC)) == []
+    (found,) = find_unstarted(watch.project, later)
+    assert (found["model"], found["decision"]["run_id"]) == ("m000", f"decision__{week(1).key}")
+    done = Training(found["decision"]["run_id"], "m000", held.key, week(1).end, "2", "fail", (), {})
+    watch.ledger.record_training(done)
+    assert find_unstarted(watch.project, later) == []
+
+
+def test_the_command_line_lists_shows_answers_and_says_how_to_start(fleet_of: Fleets) -> None:
+    watch = fleet_of(5)
+    for model in watch.project.models:
+        watch.decide(model, week(1))
+    key = f"habits:{week(1).key}"
+
+    def keepfit(*arguments: str) -> Any:
+        return CliRunner().invoke(app, ["incidents", *arguments, "--root", str(watch.project.root)])
+
+    listed = keepfit().stdout.splitlines()[1]
+    assert listed.startswith(f"{key}  open    habits  2024-01-15 00:00  spend jumped from the window before")
+    assert "  5 held: m000, m001, m002, ...  " in listed
+    shown = keepfit(key).stdout
+    assert shown.startswith("Is habits broken? 5 models wait for an answer\n\nFrom **2024-01-08 00:00**")
+    assert keepfit("--answer", "real").exit_code != 0
+    assert "without a reason. Say why" in keepfit(key, "--answer", "real").stderr
+    assert "There is no incident 'x'." in keepfit("x", "--answer", "real", "--why", "new prices").stderr
+    done = keepfit(key, "--answer", "real", "--why", "new prices").stdout
+    assert "new prices. The models it held are trained, each once: 5.\n5 trainings have come to no " in done
+    assert f"`keepfit incidents {key} --start` does them in this process; where Airflow runs, clear" in done
+    again = keepfit(key, "--answer", "fault", "--why", "no")
+    assert again.exit_code == 1
+    assert "The first answer stands; " in again.stderr
+    assert f"{key}  real  " in keepfit().stdout
