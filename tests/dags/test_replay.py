@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def test_a_replay_trains_each_cut_in_a_task_of_its_own_and_chooses_once(shop: Path) -> None:
     dag = project_dags(shop)["returns__replay"]
-    order = ("snapshot", "lay_out", "train_cut", "assemble")
+    order = ("snapshot", "lay_out", "train_cut", "assemble", "choose")
     assert {(task.task_id, each) for task in dag.tasks for each in task.downstream_task_ids} == set(
         pairwise(order)
     )

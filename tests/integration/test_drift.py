@@ -6,16 +6,20 @@ import warnings
 from decimal import Decimal
 from typing import Any
 
+import duckdb
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from evidently import DataDefinition, Dataset, Report
 from evidently.metrics import ValueDrift
 from evidently.presets import DataDriftPreset
 
 from keepfit.backends.drift_report import html_report
+from keepfit.backends.sketches import Kind, Sketch, sketch_columns
 from keepfit.spec.model import DriftSpec
-from keepfit.steps.detect_drift import DriftResult, detect_drift
+from keepfit.steps import detect_drift as step
+from keepfit.steps.detect_drift import DriftResult
 from keepfit.steps.draw_drift import draw_drift
 
 CHANCE = np.random.default_rng(7)
@@ -36,6 +40,27 @@ def frame(rows: int, shift: float = 0.0) -> pd.DataFrame:
             "new_letters": CHANCE.choice(letters, rows),
         }
     )
+
+
+def sketched(data: pd.DataFrame, kinds: dict[str, Kind | None]) -> dict[str, Sketch]:
+    """Sketch a frame as a table of it would be."""
+    texts = {
+        str(name): values.astype(object).map(lambda each: str(each) if pd.notna(each) else None)
+        for name, values in data.items()
+        if isinstance(values.dtype, pd.CategoricalDtype)
+        or pd.api.types.infer_dtype(values, skipna=True) == "mixed"
+    }
+    with duckdb.connect() as connection:
+        connection.register("rows", pa.Table.from_pandas(data.assign(**texts), preserve_index=False))
+        return sketch_columns(connection, "rows", list(data.columns), kinds)
+
+
+def detect_drift(
+    reference: pd.DataFrame, current: pd.DataFrame, features: list[str], spec: DriftSpec | None
+) -> DriftResult:
+    old = sketched(reference, {})
+    new = sketched(current, {name: each.kind for name, each in old.items() if each.n})
+    return step.detect_drift(old, new, features, spec, rows=len(current))
 
 
 def result_of(reference: Any, current: Any, spec: DriftSpec | None = SPEC) -> DriftResult:
@@ -186,10 +211,29 @@ def test_few_rows_are_insufficient_and_never_no_drift(rows: int) -> None:
     assert back.reason == f"the reference has {rows} rows of 100 needed"
 
 
-def test_a_sample_counts_for_the_rows_it_stands_for() -> None:
-    old = pd.DataFrame({"x": VALUES})
-    result = detect_drift(old, old, ["x"], DriftSpec(min_rows=600), rows=5000)
-    assert (result.rows, result.share) == (5000, 0.0)
+def test_categories_that_the_reference_does_not_know_are_told() -> None:
+    letters = CHANCE.choice(list("abc"), 5000)
+    calm = result_of(letters, CHANCE.choice(list("abc"), 4000))
+    news = result_of(letters, np.where(np.arange(4000) % 50 == 0, "new", CHANCE.choice(list("abc"), 4000)))
+    assert calm.unseen == ()
+    assert (news.unseen[0].column, news.unseen[0].share) == ("x", 0.02)
+    assert news.unseen[0].noise < 0.002
+    assert not news.columns[0].drifted, "Evidently's score of it is small"
+
+
+def test_identifiers_that_are_new_each_week_are_no_news() -> None:
+    result = result_of([f"id{each}" for each in range(3000)], [f"id{each}" for each in range(3000, 5000)])
+    assert result.unseen == ()
+
+
+def test_missing_values_come_with_what_luck_makes_of_them() -> None:
+    half = np.where(np.arange(600) % 2 == 0, np.nan, VALUES)
+    few = result_of(half, half[[*range(100), *range(0, 20, 2)]], DriftSpec(min_rows=20))
+    assert few.missing == (), "55 instead of 50 % of 110 rows may be luck"
+    many = result_of(half, [*half, *([np.nan] * 600)])
+    assert many.missing[0].noise == pytest.approx(
+        2 * (0.6667 * 0.3333 * (1 / 600 + 1 / 1200)) ** 0.5, rel=1e-3
+    )
 
 
 def test_thousands_of_categories_cost_no_minutes_and_raise_no_alarm() -> None:

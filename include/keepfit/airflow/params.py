@@ -98,8 +98,8 @@ def replay_params() -> dict[str, Param]:
         "every": _duration("The windows' length: how often the model is monitored.", "7d"),
         "label_delay": _duration("How late labels are known. Empty: as the model's file says."),
         "windows": _text(
-            "Which rows a training takes, with commas between: expanding, trailing:91d. Empty: as the "
-            "model's file says."
+            "Which rows a training may take, besides what the model's file says, with commas between: "
+            "expanding, trailing:91d, season:365d/45d."
         ),
         "cost": Param(
             None,

@@ -25,5 +25,6 @@ def replay_dag(project: Project, spec: ModelSpec) -> DAG:
         started = tasks.snapshot(str(project.root), model=spec.name, windowed=False)
         work = tasks.lay_out(started)
         trained = tasks.train_cut.override(pool=pool("keepfit_training")).expand(run=work)
-        tasks.assemble(trained)  # type: ignore[arg-type] # the list of all mapped results
+        assembled = tasks.assemble(trained)  # type: ignore[arg-type] # the list of all mapped results
+        tasks.choose(assembled)
     return dag

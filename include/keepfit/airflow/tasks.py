@@ -261,6 +261,21 @@ def decide(run: Handoff) -> Handoff:
 
 
 @task(multiple_outputs=False)
+def incidents(decision: Handoff) -> list[dict[str, Any]]:
+    """Name the incidents that a window is part of, as a trigger takes them."""
+    from keepfit.pipeline.answering import incident_run_id
+
+    return [
+        {
+            "trigger_dag_id": "keepfit__incident",
+            "trigger_run_id": incident_run_id(key),
+            "conf": {"incident": key},
+        }
+        for key in decision["incidents"]
+    ]
+
+
+@task(multiple_outputs=False)
 def lay_out(run: Handoff) -> list[Handoff]:
     """Write the history with its features and lay out its windows; hand on one piece of work for each cut."""
     handed = _hand_on(run, laid_out := _replay(run).lay_out())
@@ -277,6 +292,12 @@ def train_cut(run: Handoff) -> Handoff:
 def assemble(runs: Sequence[Handoff]) -> Handoff:
     """Hold every model against every window from its cut on."""
     return _hand_on(runs[0], _replay(runs[0]).assemble())
+
+
+@task(multiple_outputs=False)
+def choose(run: Handoff) -> Handoff:
+    """Choose the policy that would have cost least, and say what to write into the model's file."""
+    return _hand_on(run, _replay(run).choose())
 
 
 def _about(key: str) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """`keepfit replay`: which policy would have paid, by what a model's own history says."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -24,8 +25,8 @@ Delay = Annotated[
 Windows = Annotated[
     str | None,
     typer.Option(
-        help="Which rows a training takes, with commas between: expanding, trailing:91d; as the model's file "
-        "says if not given."
+        help="Which rows a training may take, besides what the model's file says, with commas between: "
+        "expanding, trailing:91d, season:365d/45d."
     ),
 ]
 Cost = Annotated[
@@ -38,6 +39,10 @@ Split = Annotated[
     float, typer.Option(help="The share of the windows that chooses the policy; the rest reports.")
 ]
 
+Report = Annotated[
+    Path | None, typer.Option(help="Where to write the report as a page; it is in the run's folder, too.")
+]
+
 
 def replay(  # noqa: PLR0917, each parameter is an option of the command
     model: Model,
@@ -48,6 +53,7 @@ def replay(  # noqa: PLR0917, each parameter is an option of the command
     label_delay: Delay = None,
     windows: Windows = None,
     split: Split = 0.5,
+    report: Report = None,
     root: Root = None,
 ) -> None:
     """Say which policy would have paid: train at each cut of the history, and try all policies on that."""
@@ -63,4 +69,7 @@ def replay(  # noqa: PLR0917, each parameter is an option of the command
     }
     project.model(model)
     with open_stores(project):
-        do(project, Job.of(project, "replay", model, None, settings))
+        done = do(project, Job.of(project, "replay", model, None, settings))
+    if report:
+        report.parent.mkdir(parents=True, exist_ok=True)
+        report.write_bytes(Path(done["choose"]["report"]).read_bytes())

@@ -116,4 +116,5 @@ _WORDS: Mapping[str, Callable[[Result, Snapshot], Lines]] = {
     "lay_out": _told,
     "train_cut": _told,
     "assemble": _told,
+    "choose": _told,
 }

@@ -121,3 +121,4 @@ def replay(snapshot: Snapshot) -> Done:
     for index in range(laid_out["cuts"]):
         yield "train_cut", run.train_cut(index)
     yield "assemble", run.assemble()
+    yield "choose", run.choose()

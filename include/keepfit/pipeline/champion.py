@@ -8,11 +8,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from keepfit.errors import RegistryError
 from keepfit.pipeline.snapshot import Snapshot
 from keepfit.policy import Champion
 
 if TYPE_CHECKING:
+    from keepfit.backends.coding import Kind
     from keepfit.backends.model_registry import ModelRegistry
     from keepfit.backends.version import VersionDetails
     from keepfit.steps.importance import Importances
@@ -38,6 +38,11 @@ class LiveVersion:
         return tuple(self._details.features)
 
     @property
+    def kinds(self) -> dict[str, "Kind"]:
+        """What each of them holds."""
+        return dict(self._details.features)
+
+    @property
     def holdout(self) -> Mapping[str, float]:
         """Its metrics on its own holdout."""
         return self._details.metrics
@@ -47,17 +52,22 @@ class LiveVersion:
         """A sample of its training rows."""
         return self.registry.reference(self.model, self.version)
 
+    def attached(self, name: str) -> Path | None:
+        """Return a file kept beside it; None if it was registered without."""
+        from keepfit.backends.version import attached_tag
+
+        if attached_tag(name) not in self._details.tags:
+            return None
+        return self.registry.attached(self.model, self.version, name)
+
     @cached_property
     def importances(self) -> "Importances | None":
         """What each feature is worth to it; None where it was registered without."""
         from keepfit.pipeline.describing import IMPORTANCES
         from keepfit.steps.importance import Importances
 
-        try:
-            file = self.registry.attached(self.model, self.version, IMPORTANCES)
-        except RegistryError:
-            return None
-        return Importances.of_json(json.loads(file.read_text(encoding="utf-8")))
+        file = self.attached(IMPORTANCES)
+        return Importances.of_json(json.loads(file.read_text(encoding="utf-8"))) if file else None
 
     @property
     def signal(self) -> Champion:

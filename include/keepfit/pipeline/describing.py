@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from keepfit.pipeline.snapshot import Snapshot
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from keepfit.backends.coded_model import CodedModel
     from keepfit.backends.model_registry import ModelRegistry
     from keepfit.steps.register import Lineage
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 
 HOLDOUT = "holdout.parquet"
 CARD, CARD_PAGE, HOLDOUT_SCORES = "model_card.md", "model_card.html", "holdout_scores.parquet"
-IMPORTANCES = "importances.json"
+IMPORTANCES, SKETCHES = "importances.json", "sketches.parquet"
 
 
 def describe(
@@ -72,5 +74,20 @@ def describe(
         own.to_parquet(path, index=False)
     with folder.staged(IMPORTANCES) as path:
         path.write_text(json.dumps(worth.to_json(), indent=1), encoding="utf-8")
-    kept = (CARD, CARD_PAGE, HOLDOUT_SCORES, IMPORTANCES)
+    _sketch(snapshot, model, split, own["score"])
+    kept = (CARD, CARD_PAGE, HOLDOUT_SCORES, IMPORTANCES, SKETCHES)
     registry.attach(spec.name, version, *map(folder.file, kept))
+
+
+def _sketch(snapshot: Snapshot, model: "CodedModel", split: "Split", holdout_scores: "pd.Series") -> None:
+    """Write what windows will be held against."""
+    from keepfit.backends.engine import engine
+    from keepfit.backends.sketches import write_sketches
+    from keepfit.steps.sketch_reference import sketch_training
+
+    with (
+        snapshot.folder.scratch("sketches") as scratch,
+        engine(snapshot.project.engine, scratch) as connection,
+        snapshot.folder.staged(SKETCHES) as path,
+    ):
+        write_sketches(path, sketch_training(connection, model, split.train, holdout_scores))

@@ -1,13 +1,11 @@
-"""What a monitoring run reads: predictions and labels in the lake, the champion's reference."""
+"""What a monitoring run reads of the lake: predictions and labels."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from keepfit.ledger import Ledger
-from keepfit.pipeline.champion import LiveVersion
 from keepfit.pipeline.log_to import log_to
 from keepfit.pipeline.snapshot import Snapshot
 from keepfit.plugins import Access
@@ -15,8 +13,6 @@ from keepfit.spec.model import ModelSpec
 from keepfit.spec.window import Window
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from keepfit.backends.engine import Connection
     from keepfit.steps.labels import Labels
     from keepfit.steps.made_predictions import MadePredictions
@@ -24,18 +20,6 @@ if TYPE_CHECKING:
 PREDICTIONS, SHADOW, ONLINE, LABELS = "predictions", "shadow", "online", "labels"
 _ASKED_BEFORE = timedelta(days=31)
 """So long before its row's event time a request is looked for, at most."""
-
-
-@dataclass(frozen=True)
-class Compared:
-    """Two frames to compare: what the champion was trained on, and what came since."""
-
-    reference: "pd.DataFrame"
-    current: "pd.DataFrame"
-    """A sample of the window's predictions."""
-    rows: int
-    """How many the window has."""
-    features: tuple[str, ...]
 
 
 @contextmanager
@@ -139,24 +123,3 @@ def unseen_window(model: ModelSpec, window: Window, ledger: Ledger) -> Window | 
 def _is_own(model: ModelSpec) -> bool:
     """Tell whether labels lie beside the rows they label, at their time, and not where they are learnt."""
     return model.label_dataset == model.entities.dataset
-
-
-def compared(snapshot: Snapshot, champion: LiveVersion) -> Compared:
-    """Read both sides of a comparison.
-
-    A column that the champion needs and the window lacks is a fault, unless another version that
-    did not need it scored the whole window.
-    """
-    import pandas as pd
-
-    from keepfit.steps.sample_window import sample_window
-
-    key = snapshot.datasets[snapshot.the_model.entities.dataset].key
-    wanted = (*champion.features, "score")
-    with tables(snapshot, PREDICTIONS) as connection:
-        sample = sample_window(connection, PREDICTIONS, key, wanted, window=snapshot.the_window)
-    needed = champion.features
-    if champion.version not in sample.versions:
-        needed = tuple(each for each in needed if sample.has(each))
-    reference = pd.read_parquet(champion.reference)
-    return Compared(reference, sample.frame, sample.rows, needed)

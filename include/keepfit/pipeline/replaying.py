@@ -15,6 +15,8 @@ from keepfit.plugins import use_plugins
 if TYPE_CHECKING:
     from keepfit.policy import Matrix
 
+SUGGESTION, REPORT, REPORT_PAGE = "policy.yaml", "replay.md", "replay.html"
+
 
 class ReplayRun:
     """The steps of one replay, each reading what the ones before have left in the run's folder."""
@@ -145,6 +147,27 @@ class ReplayRun:
 
         count = self.folder.read("assemble")["matrices"]
         return tuple(read_matrix(self.folder.file(f"matrix_{number}.json")) for number in range(count))
+
+    def choose(self) -> dict[str, Any]:
+        """Choose the policy on the first windows, report it on the rest, and write what to put into the spec.
+
+        Raises:
+            ReplayError: There are too few windows to choose by.
+        """
+        from keepfit.steps.choose_policy import choose_policy
+        from keepfit.steps.replay_report import write_report
+
+        settings = self._replayed.settings
+        choice = choose_policy(settings.delayed(self.spec), self.matrices(), settings.cost, settings.split)
+        page = write_report(choice)
+        written = {SUGGESTION: choice.suggestion, REPORT: page.markdown, REPORT_PAGE: page.html}
+        for name, text in written.items():
+            with self.folder.staged(name) as staged:
+                staged.write_text(text, encoding="utf-8")
+        self.folder.write("choice", choice.to_json())
+        report = str(self.folder.file(REPORT_PAGE))
+        told = [f"the report is {report}", *choice.lines()]
+        return self.folder.write("choose", {"report": report, "told": told})
 
     def _reach(self, asked: datetime | None) -> tuple[datetime, datetime]:
         """Return where the windows end, and up to when labels are known."""

@@ -63,6 +63,8 @@ class MissingChange:
     column: str
     before: float
     now: float
+    noise: float = 0.0
+    """So far apart the two shares are by luck alone."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,8 @@ class CommonCause:
     models: tuple[str, ...]
     key: str
     """The incident's."""
+    answer: str = ""
+    """What somebody said that the incident is; empty while it asks."""
 
 
 @dataclass(frozen=True)

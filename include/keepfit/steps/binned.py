@@ -19,7 +19,7 @@ def bins(reference: Sketch, current: Sketch) -> tuple[Counts, Counts]:
     if reference.kind == "category" or len(reference.values) <= FEW:
         return of_each_value(reference, current)
     first, last = min(reference.low, current.low), max(reference.high, current.high)
-    width = (last - first) / (math.log2(reference.n + current.n) + 1.0)
+    width = (last - first) / (np.log2(reference.n + current.n) + 1.0)
     edges = np.linspace(first, last, math.ceil((last - first) / width) + 1)
     return _within(reference, edges), _within(current, edges)
 
@@ -37,7 +37,7 @@ def of_each_value(reference: Sketch, current: Sketch) -> tuple[Counts, Counts]:
 def ends(reference: Sketch, current: Sketch) -> Array:
     """Return where the counts below are known on both sides: just above each value, or the ends of cells."""
     exponents = [each.exponent for each in (reference, current) if each.exponent is not None]
-    values = np.union1d(reference.values, current.values)
+    values: Array = np.union1d(reference.values, current.values).astype(np.float64)
     if not exponents:
         just_above: Array = np.nextafter(values, np.inf)
         return just_above

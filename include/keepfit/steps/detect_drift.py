@@ -2,29 +2,40 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
+from keepfit.backends.sketches import Sketch
 from keepfit.policy import MissingChange
-from keepfit.steps.comparable import Comparable, comparable
+from keepfit.steps.comparable import Comparable, UnseenShare, comparable
+from keepfit.steps.distances import NUMBERS_ONLY, measure
 
 if TYPE_CHECKING:
-    from keepfit.backends.drift_report import ColumnDrift
     from keepfit.spec.model import DriftSpec
-
 
 EVIDENTLYS = 0.5
 """The share of drifted columns from which Evidently calls a data set drifted."""
 
 
 @dataclass(frozen=True)
+class ColumnDrift:
+    """How far one column is from its reference, by Evidently's definitions."""
+
+    column: str
+    method: str
+    score: float
+    """A distance, or a p-value: only `drifted` knows in which direction it counts."""
+    threshold: float
+    drifted: bool
+    noise: float
+    """Beyond this lies the score of two samples of the same rows in about 2 % of the cases."""
+
+
+@dataclass(frozen=True)
 class DriftResult:
     """What was compared, what drifted, and what could not be told."""
 
-    columns: tuple["ColumnDrift", ...]
-    prediction: "ColumnDrift | None"
+    columns: tuple[ColumnDrift, ...]
+    prediction: ColumnDrift | None
     """The champion's scores, compared in the same way; not part of the share."""
     share: float | None
     """Drifted among the compared columns; None when it could not be told, and `reason` says why."""
@@ -36,6 +47,8 @@ class DriftResult:
     broken: tuple[str, ...]
     skipped: Mapping[str, str]
     """Columns that were not compared, and why."""
+    unseen: tuple[UnseenShare, ...] = ()
+    """Columns with more values that the reference does not know than luck explains."""
 
     def summary(self) -> dict[str, Any]:
         """Say what matters in a few plain values."""
@@ -51,41 +64,43 @@ class DriftResult:
 
 
 def detect_drift(
-    reference: pd.DataFrame,
-    current: pd.DataFrame,
+    reference: Mapping[str, Sketch],
+    current: Mapping[str, Sketch],
     features: Sequence[str],
     spec: "DriftSpec | None",
-    rows: int | None = None,
     *,
+    rows: int | None = None,
     share: float = EVIDENTLYS,
 ) -> DriftResult:
     """Compare features column by column; without a spec look for broken columns only.
 
     Args:
-        reference: A sample of the champion's training rows: its features and `score`.
-        current: A sample of the window's predictions.
+        reference: Sketches of the champion's training rows: its features and `score`.
+        current: Sketches of the window's predictions.
         features: The champion's features.
         spec: Which columns, by which method, with how many rows at least.
-        rows: How many rows the window has, if `current` is a sample.
+        rows: How many rows the window has, if not those of the sketches.
         share: From which share of drifted columns on the window counts as drifted.
     """
-    rows = len(current) if rows is None else rows
-    found = _look_at(reference, current, features if len(current) and len(reference) else ())
-    too_few = _too_few(len(reference), rows, spec)
+    before, rows = _rows(reference), _rows(current) if rows is None else rows
+    found = _look_at(reference, current, features if before and rows else ())
+    too_few = _too_few(before, rows, spec)
     measured = _measure(found, spec) if spec and not too_few else ()
     reason = too_few or ("" if measured else "no column has enough values")
     found_share = sum(each.drifted for each in measured) / len(measured) if measured else None
+    unseen = (each.unseen for each in found.pairs.values())
     return DriftResult(
         columns=measured,
         prediction=_prediction(reference, current, spec) if measured and spec else None,
         share=found_share,
         drifted=None if found_share is None else found_share >= share,
         reason=reason,
-        reference_rows=len(reference),
+        reference_rows=before,
         rows=rows,
         missing=tuple(each.missing for each in found.pairs.values() if each.is_noticeable),
         broken=tuple(found.broken),
         skipped=found.skipped,
+        unseen=tuple(each for each in unseen if each and each.share > each.noise),
     )
 
 
@@ -96,7 +111,13 @@ class _Found:
     skipped: dict[str, str]
 
 
-def _look_at(reference: pd.DataFrame, current: pd.DataFrame, features: Sequence[str]) -> _Found:
+def _rows(sketches: Mapping[str, Sketch]) -> int:
+    return max((each.rows for name, each in sketches.items() if name != "score"), default=0)
+
+
+def _look_at(
+    reference: Mapping[str, Sketch], current: Mapping[str, Sketch], features: Sequence[str]
+) -> _Found:
     found = _Found({}, [], {})
     for column in features:
         if column not in current:
@@ -112,9 +133,7 @@ def _look_at(reference: pd.DataFrame, current: pd.DataFrame, features: Sequence[
     return found
 
 
-def _measure(found: _Found, spec: "DriftSpec") -> "tuple[ColumnDrift, ...]":
-    from keepfit.backends.drift_report import column_drift
-
+def _measure(found: _Found, spec: "DriftSpec") -> tuple[ColumnDrift, ...]:
     measured = []
     for column in spec.columns or tuple(found.pairs):
         if column not in found.pairs:
@@ -124,12 +143,21 @@ def _measure(found: _Found, spec: "DriftSpec") -> "tuple[ColumnDrift, ...]":
         if pair.values < spec.min_rows:
             found.skipped[column] = f"{pair.values:,} values of {spec.min_rows:,}"
             continue
-        ask = partial(column_drift, method=spec.method, threshold=spec.threshold)
-        measured.append(ask(pair.reference, pair.current, categorical=pair.categorical))
+        measured.append(_drift(column, pair, spec))
     return tuple(measured)
 
 
-def _prediction(reference: pd.DataFrame, current: pd.DataFrame, spec: "DriftSpec") -> "ColumnDrift | None":
+def _drift(column: str, pair: Comparable, spec: "DriftSpec") -> ColumnDrift:
+    """Measure by the method asked for; one for numbers leaves categories to Evidently's default."""
+    is_for_it = spec.method not in NUMBERS_ONLY or pair.reference.kind == "number"
+    method = spec.method if spec.method != "default" and is_for_it else None
+    found = measure(pair.reference, pair.current, method, spec.threshold if is_for_it else None)
+    return ColumnDrift(column, found.method, found.score, found.threshold, found.drifted, found.noise)
+
+
+def _prediction(
+    reference: Mapping[str, Sketch], current: Mapping[str, Sketch], spec: "DriftSpec"
+) -> ColumnDrift | None:
     if "score" not in reference or "score" not in current:
         return None
     scores = spec.model_copy(update={"columns": ("score",)})

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from keepfit.steps.comparable import Values, comparable
+from keepfit.steps.drawable import Values, drawable
 
 DRAWN = 5_000
 
@@ -15,8 +15,8 @@ def draw_drift(reference: pd.DataFrame, current: pd.DataFrame, features: Sequenc
     for column in features:
         if column not in reference or column not in current:
             continue
-        pair = comparable(column, reference[column], current[column])
-        if pair is None or not pair.values:
+        pair = drawable(reference[column], current[column])
+        if pair is None:
             continue
         old[column], new[column] = _some(pair.reference), _some(pair.current)
         categorical += [column] if pair.categorical else []

@@ -8,13 +8,14 @@ from typing import Any, Self
 import pandas as pd
 
 from keepfit.errors import ConfError, KeepfitError, TrainingError
+from keepfit.policy import parts
 from keepfit.spec import ModelSpec, Window
 from keepfit.spec.fields import duration_text
 from keepfit.steps.split import split_by_time
 from keepfit.steps.train import refuse_unusable
 
-FEWEST = 3
-"""With fewer windows there is nothing to choose a policy by."""
+FEWEST = 2 * parts.FEWEST
+"""Windows to choose a policy by, and as many to report it on."""
 MOST = 1000
 """So many models are trained and held against each other; more is a slip of the pen."""
 Known = Callable[[datetime], pd.DataFrame]
@@ -71,7 +72,7 @@ def lay_windows(
 
     Raises:
         ConfError: There are more than a thousand.
-        TrainingError: There are fewer than three windows at whose start a model can be trained.
+        TrainingError: There are too few windows at whose start a model can be trained.
     """
     _refuse_too_many(end - (start or first_row), every)
     windows = _from(start, end, every) if start else _back_from(end, first_row, every)
