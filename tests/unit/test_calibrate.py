@@ -141,9 +141,8 @@ def test_a_rate_that_is_none_is_refused(rate: float) -> None:
 
 
 def test_a_column_jumps_that_moves_as_it_never_did() -> None:
-    week = quiet(1, seed=5, wander=0.0)[0].halves
-    before = {name: each.merge(week[1][name]) for name, each in week[0].items()}
-    moved = {**before, "steady": before["steady"].shifted(0.5)}
-    assert find_faults(before, [before], before, calibrated()).jumped == ()
+    before, now = (each.whole for each in quiet(2, seed=5, wander=0.0))
+    moved = {**now, "steady": now["steady"].shifted(0.5)}
+    assert find_faults(before, [before], now, calibrated()).jumped == ()
     assert find_faults(before, [before], moved, calibrated()).jumped == ("steady",)
     assert find_faults(before, [before], moved).jumped == ()

@@ -65,6 +65,12 @@ def test_a_storm_that_trebles_a_column_is_no_fault() -> None:
     assert judged(fare=columns(99)["fare"] * np.random.default_rng(1).lognormal(1, 0.8, ROWS)) == ()
 
 
+def test_a_column_that_grows_from_window_to_window_may_grow_some_more() -> None:
+    fares = [{"fare": sketch_values(columns(seed)["fare"] * (1 + 0.15 * seed))} for seed in range(9)]
+    grown = {"fare": sketch_values(columns(99)["fare"] * 3.2)}
+    assert find_faults(fares[0], fares[1:], grown) == Faults()
+
+
 @pytest.mark.parametrize(
     ("column", "factor", "offset", "said"),
     [
@@ -119,7 +125,9 @@ def test_a_column_that_is_one_value_in_every_window_is_not_stuck() -> None:
     """A weekday, where windows are days."""
     reference = {"weekday": sketch_values(np.arange(ROWS) % 7)}
     before = [{"weekday": sketch_values(np.full(ROWS, float(day)))} for day in range(6)]
-    assert find_faults(reference, before, {"weekday": sketch_values(np.full(ROWS, 6.0))}) == Faults()
+    sunday = {"weekday": sketch_values(np.full(ROWS, 6.0))}
+    assert find_faults(reference, before, sunday) == Faults()
+    assert find_faults(reference, [], sunday) == Faults()
 
 
 def test_rows_that_were_loaded_twice_are_found() -> None:
@@ -172,6 +180,8 @@ def test_categories_that_were_never_there_are_a_fault_unless_there_are_new_ones_
     )
     days = [{"day": sketch_values(np.full(ROWS, float(day)) + np.linspace(0, 0.9, ROWS))} for day in range(9)]
     assert find_faults(days[0], days[1:8], days[8]) == Faults()
+    planes = [{"plane": sketch_of([f"{week}-{number % 9}" for number in range(ROWS)])} for week in range(9)]
+    assert find_faults(planes[0], planes[1:8], planes[8]) == Faults()
 
 
 def test_without_windows_before_only_what_is_far_out_is_a_fault() -> None:
