@@ -263,6 +263,25 @@ def test_decay_is_measured_as_by_hand_on_the_rows_whose_labels_are_known(shop: S
     assert f"log_loss {by_hand:.4f} on {len(known)} labelled rows is" in done["reason"]
 
 
+def test_how_each_version_did_in_the_window_is_recorded_once(shop: Shop) -> None:
+    frame = shop.customers(week(0)).assign(left=True)
+    shop.publish_truth(week(0), frame)
+    shop.predict(week(0), frame)
+    for name in ("first", "again"):
+        run = shop.run(0, name)
+        run.join_labels()
+        measured = run.measure()
+    known = measured["versions"]["1"]
+    found = {each.metric: each for each in shop.ledger.outcomes("churn")}
+    assert {name: each.value for name, each in found.items()} == {
+        name: value for name, value in known.items() if name != "rows"
+    }
+    assert found["roc_auc"].value is None, "all labels are the same"
+    loss = found["log_loss"]
+    assert (loss.version, loss.role, loss.run_id, loss.rows) == ("1", "champion", "first", known["rows"])
+    assert (loss.window_start, loss.window_end) == (week(0).start, week(0).end)
+
+
 def test_rows_that_the_champions_training_knew_say_nothing_of_its_worth(shop: Shop) -> None:
     labelled = pd.DataFrame(
         {

@@ -2,13 +2,18 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from keepfit.backends.engine import engine
 from keepfit.backends.sketches import Sketch, sketch_values
 from keepfit.backends.sketches.sketch import of_texts
+from keepfit.spec.project import EngineSpec
+from keepfit.steps.alike_rows import ALIKE, alike_rows
 from keepfit.steps.faults import Faults, find_faults
 
 ROWS = 2000
@@ -124,6 +129,21 @@ def test_rows_that_were_loaded_twice_are_found() -> None:
     assert judged(**twice) == (
         "every row is there 2 times: so is every value of all 4 columns "
         "(4,000 rows, in a window before at most 2,000)",
+    )
+
+
+def test_a_part_that_was_loaded_twice_shows_in_rows_that_are_alike(tmp_path: Path) -> None:
+    def window(seed: int, again: int) -> Sketches:
+        rows = pd.DataFrame(columns(seed))
+        rows = pd.concat([rows, rows.head(again)])
+        with engine(EngineSpec(), tmp_path) as connection:
+            connection.register("rows", rows)
+            return {**sketched(columns(seed)), ALIKE: alike_rows(connection, "rows", list(REFERENCE))}
+
+    before = [window(seed, seed) for seed in range(1, 5)]
+    assert find_faults(REFERENCE, before, window(99, 20)) == Faults()
+    assert find_faults(REFERENCE, before, window(99, ROWS // 7)).broken == (
+        "25% of the rows are there more than once, in no window before more than 0%",
     )
 
 

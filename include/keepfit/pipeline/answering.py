@@ -63,11 +63,7 @@ def incident_run_id(key: str) -> str:
 
 def _training(decision: Decision, case: Case) -> dict[str, Any]:
     said = case.answer.why if case.answer else ""
-    conf = {
-        "as_of": decision.window_end.isoformat(),
-        "reason": f"incident {case.incident.key} is real: {said}",
-        "decision": decision.key,
-    }
+    conf = decision.conf | {"reason": f"incident {case.incident.key} is real: {said}"}
     return {"model": decision.model, "run_id": decision.run_id, "conf": conf}
 
 

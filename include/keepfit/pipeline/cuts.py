@@ -12,18 +12,20 @@ from typing import TYPE_CHECKING, Any
 from keepfit.backends.lock import alone
 from keepfit.pipeline.folder import RunFolder
 from keepfit.spec import ModelSpec
+from keepfit.spec.project import EngineSpec
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from keepfit.backends.coded_model import CodedModel
+    from keepfit.backends.sketches import Sketch
     from keepfit.plugins import Model
     from keepfit.steps.evaluate import Evaluation
     from keepfit.steps.split import Split
 
 LAYOUT = 1
 """Of what a cut keeps; another one is trained anew."""
-CUT, HOLDOUT, REFERENCE = "cut", "holdout.parquet", "reference.parquet"
+CUT, HOLDOUT, SKETCHES = "cut", "holdout.parquet", "sketches.parquet"
 _SHAPING = ("task", "features", "label", "train", "evaluate")
 _NOT_SHAPING = {"train": {"calendar", "timeout", "length", "start"}}
 """Which rows there are is told by the rows."""
@@ -67,6 +69,13 @@ class Cut:
 
         return pd.read_parquet(self.folder.file(HOLDOUT))
 
+    @cached_property
+    def sketches(self) -> "dict[str, Sketch]":
+        """What windows are held against: the features of its training rows, the scores of its holdout."""
+        from keepfit.backends.sketches import read_sketches
+
+        return read_sketches(self.folder.file(SKETCHES))
+
 
 class Cuts:
     """The cuts of a model that were trained, whoever asked; two at once train one once."""
@@ -100,10 +109,12 @@ class Cuts:
 
 def _train(folder: RunFolder, split: "Split", features: Mapping[str, str], spec: ModelSpec) -> None:
     """Train all candidates as a training run does, and keep the best."""
+    from keepfit.backends.engine import engine
+    from keepfit.backends.sketches import write_sketches
     from keepfit.steps.cost import one_row_ms, size_mb
-    from keepfit.steps.evaluate import evaluate
+    from keepfit.steps.evaluate import CHALLENGER, evaluate
     from keepfit.steps.importance import importances
-    from keepfit.steps.register import reference_sample
+    from keepfit.steps.sketch_reference import sketch_training
     from keepfit.steps.train import train
 
     began = time.perf_counter()
@@ -114,9 +125,10 @@ def _train(folder: RunFolder, split: "Split", features: Mapping[str, str], spec:
     model = saved[best][0]
     with folder.staged(HOLDOUT) as staged:
         scores.to_parquet(staged, index=False)
-    with folder.staged(REFERENCE) as staged:
-        sample = reference_sample(model, split.train, model.coding.features, spec.train.seed)
-        sample.to_parquet(staged, index=False)
+    with folder.scratch("sketch") as scratch, engine(EngineSpec(), scratch) as connection:
+        sketches = sketch_training(connection, model, split.train, scores[CHALLENGER])
+    with folder.staged(SKETCHES) as staged:
+        write_sketches(staged, sketches)
     measured = replace(
         evaluation,
         latency_ms=one_row_ms(model, split.holdout, time.perf_counter),
@@ -126,6 +138,7 @@ def _train(folder: RunFolder, split: "Split", features: Mapping[str, str], spec:
         CUT,
         {
             "evaluation": measured.to_json(),
+            "features": list(model.coding.features),
             "importances": importances(model, split.holdout, list(model.coding.features), spec).to_json(),
             "files": [files for _, files in saved],
             "params": dict(trained[best].params),

@@ -117,5 +117,7 @@ class Replayed:
             evaluation=cut.evaluation,
             holdout=cut.holdout.assign(**{ROW: rows}),
             scores=NumberedScores(stored["first"], scores),
+            features=tuple(cut.stored["features"]),
+            sketches=cut.sketches,
             fresh=tuple(NumberedScores(stored["fresh_first"], each) for each in fresh),
         )

@@ -10,6 +10,7 @@ from functools import reduce
 from math import gcd, sqrt
 from typing import TYPE_CHECKING
 
+from keepfit.steps.alike_rows import ALIKE, alike_share
 from keepfit.steps.column import Column, column
 from keepfit.steps.units import unit_change
 
@@ -53,11 +54,13 @@ def find_faults(
     Args:
         reference: What the champion was trained on, by feature. Only these columns are looked at.
         before: The windows before, oldest first; those that were broken should be left out.
-        current: The window.
+        current: The window. Where it and those before have `ALIKE`, too, rows loaded twice in part are found.
         calibration: How far columns go from one quiet window to the next; without it nothing has jumped.
     """
     broken = []
     for name, sketch in reference.items():
+        if name == ALIKE:
+            continue
         if name not in current:
             broken.append(f"{name} is not among the predictions")
             continue
@@ -65,8 +68,9 @@ def find_faults(
         former = [each for each in former if each.rows]
         found = _first(former, column(current[name])) if former else None
         broken += [f"{name} {found}"] if found else []
-    loads = [{name: each[name] for name in reference if name in each} for each in (*before, current)]
-    broken += _repeated(loads[:-1], loads[-1])
+    features = [name for name in reference if name != ALIKE]
+    loads = [{name: each[name] for name in features if name in each} for each in (*before, current)]
+    broken += list(_repeated(loads[:-1], loads[-1])) or list(_alike(before, current))
     return Faults(tuple(broken), tuple(_jumped(before, current, calibration)))
 
 
@@ -152,6 +156,17 @@ def _repeated(before: "Sequence[Mapping[str, Sketch]]", current: "Mapping[str, S
         )
     elif len(largest) >= ENOUGH and rows > 3 * max(largest) > 0:
         yield f"there are {rows:,.0f} rows, in no window before more than {max(largest):,.0f}"
+
+
+def _alike(before: "Sequence[Mapping[str, Sketch]]", current: "Mapping[str, Sketch]") -> Iterator[str]:
+    """Find a part of the rows that was loaded several times."""
+    shares = [alike_share(each[ALIKE]) for each in before if ALIKE in each]
+    if not shares or ALIKE not in current:
+        return
+    now, rows = alike_share(current[ALIKE]), float(current[ALIKE].values @ current[ALIKE].counts)
+    if _beyond(now, [max(shares), *shares], _MISSING, rows):
+        usual = f"in no window before more than {max(shares):.0%}"
+        yield f"{now:.0%} of the rows are there more than once, {usual}"
 
 
 def _multiple(window: "Mapping[str, Sketch]") -> tuple[int, int]:

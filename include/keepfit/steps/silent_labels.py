@@ -13,9 +13,9 @@ _FEW = 0.05
 
 def labels_missing(joined: Mapping[str, Any]) -> str:
     """Say how many of the labels that should be known have come, if they are few."""
-    due = joined["predictions"]
     if not _is_silent(joined):
         return ""
+    due = joined["predictions"]
     return f"; only {joined['labelled']:,} of {due:,} labels have come ({joined['labelled'] / due:.1%})"
 
 
@@ -51,5 +51,5 @@ def _silent_before(decisions: Iterable[Decision], end: datetime) -> Iterator[dat
 
 
 def _is_silent(joined: Mapping[str, Any]) -> bool:
-    due = joined["predictions"]
+    due = joined.get("predictions", 0)
     return bool(due) and joined["labelled"] + joined["caught_up"] < _FEW * due

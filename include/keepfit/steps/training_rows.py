@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,6 +12,7 @@ from keepfit.backends.lake import Lake
 from keepfit.backends.select import read_condition
 from keepfit.errors import TrainingError
 from keepfit.spec import DatasetSpec, ModelSpec
+from keepfit.spec.model import SeasonSpec
 from keepfit.spec.window import Window, moved
 from keepfit.steps.made_predictions import between
 
@@ -174,4 +175,15 @@ def _since(spec: ModelSpec, as_of: datetime, time: str) -> str:
     what = f"models/{spec.name}.yaml: train.length: so long before {as_of.isoformat()}"
     starts = [spec.train.start, moved(as_of, -length, what) if length else None]
     first = max((start for start in starts if start is not None), default=None)
-    return f"AND {time} >= {moment(first)}" if first else ""
+    since = f"AND {time} >= {moment(first)}" if first else ""
+    return since + _in_season(spec.train.season, as_of, time)
+
+
+def _in_season(season: SeasonSpec | None, as_of: datetime, time: str) -> str:
+    """Pick the rows that lie near the same moment of this period or an earlier one."""
+    if season is None:
+        return ""
+    micro = timedelta(microseconds=1)
+    period, around = season.period // micro, season.around // micro
+    phase = f"({(as_of - datetime.fromtimestamp(0, UTC)) // micro} - epoch_us({time})) % {period}"
+    return f" AND least({phase}, {period} - {phase}) <= {around}"

@@ -26,7 +26,6 @@ _UNITS = (
     ("metres per second", "miles per hour", 3.6 / 1.609344),
     ("metres per second", "knots", 3.6 / 1.852),
     ("inches of mercury", "hectopascals", 33.8638866667),
-    ("radians", "degrees", 57.29577951308232),
 )
 CONVERSIONS: Mapping[str, tuple[float, float]] = {
     **{up: (factor, 0.0) for up, _, factor in _SCALES},
