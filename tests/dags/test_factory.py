@@ -39,6 +39,7 @@ def test_every_dataset_and_model_becomes_its_dags(shop: Path) -> None:
         "returns__replay",
         "keepfit__apply",
         "keepfit__sweep",
+        "keepfit__incident",
     }
 
 
@@ -97,6 +98,7 @@ def test_monitoring_follows_the_predictions_and_ends_in_a_decision(shop: Path) -
     assert edges(dag) == {
         *chain("snapshot", "wait_for_labels", "join_labels", "measure", "detect_drift", "decide"),
         ("decide", "trigger_training"),
+        *chain("decide", "incidents", "trigger_incident"),
         ("detect_drift", "draw_drift"),
     }
 
@@ -141,6 +143,7 @@ def test_what_is_woken_starts_unpaused_and_what_has_a_cron_as_airflow_is_set(sho
         "returns__replay": False,
         "keepfit__apply": False,
         "keepfit__sweep": None,
+        "keepfit__incident": False,
     }
 
 

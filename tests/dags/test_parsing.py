@@ -51,7 +51,7 @@ dag.validate()
 OURS = """
 from pathlib import Path
 from keepfit.airflow import project_dags
-assert len(project_dags(Path({root!r}))) == 9
+assert len(project_dags(Path({root!r}))) == 10
 """
 
 
@@ -75,7 +75,7 @@ def test_airflow_finds_the_dags_and_ignores_all_other_folders(shop: Path) -> Non
     (shop / "plugins" / "airflow_dag.py").write_text("raise RuntimeError('read as a DAG file')")
     bag = DagBag(dag_folder=str(shop), bundle_path=shop)
     assert bag.import_errors == {}
-    assert len(bag.dags) == 9
+    assert len(bag.dags) == 10
     assert {dag.fileloc for dag in bag.dags.values()} == {str(shop / "dags" / "keepfit_dags.py")}
 
 

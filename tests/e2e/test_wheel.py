@@ -16,6 +16,7 @@ UV = Path(sys.executable).with_name("uv")
 DAGS = {
     "keepfit__apply",
     "keepfit__sweep",
+    "keepfit__incident",
     "orders__ingest",
     "returns__monitor",
     "returns__predict",

@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 from keepfit.backends import model_files
 from keepfit.backends.model_registry import ModelRegistry
+from keepfit.backends.sketches import read_sketches
 from keepfit.cli.app import app
 from keepfit.cli.telling import tell
 from keepfit.errors import ConfError, DeploymentError, EditError, NotReadyError, RegistryError, TrainingError
@@ -311,7 +312,13 @@ def test_the_version_has_a_model_card_that_the_command_shows(store: Store, tmp_p
     told = CliRunner().invoke(app, ["card", "returns_soon", "1", "--html", str(page), *root])
     assert told.output == f"Version 1 of returns_soon: {page}\n"
     assert "<td>a &lt;b&gt;test&lt;/b&gt; | of all</td>" in page.read_text()
-    assert len(pd.read_parquet(folder.file("holdout_scores.parquet"))) == folder.read("evaluation")["rows"]
+    judged = folder.read("evaluation")["rows"]
+    assert len(pd.read_parquet(folder.file("holdout_scores.parquet"))) == judged
+    sketches = read_sketches(store.registry.attached("returns_soon", "1", "sketches.parquet"))
+    assert {name: each.kind for name, each in sketches.items()} == {**details.features, "score": "number"}
+    trained = int(details.tags["keepfit.rows"])
+    assert {each.rows for name, each in sketches.items() if name != "score"} == {trained}
+    assert sketches["score"].n == judged
     for arguments, complaint in (
         (["returns_soon", "7"], "Version 7 of returns_soon cannot be read: "),
         (["no_such_model"], "No model is named 'no_such_model'."),

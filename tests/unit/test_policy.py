@@ -1,6 +1,7 @@
 """The policy's verdicts and, above all, its reasons."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from keepfit.policy import (
     Verdict,
     decide,
     policy_version,
+    refused_in_a_row,
 )
 from keepfit.spec.model import ModelSpec
 from keepfit.spec.policy import PolicySpec
@@ -329,3 +331,24 @@ def test_the_fleet_has_a_budget_of_its_own() -> None:
     assert asked(1, 2, 20, fleet=FleetLimit(3)).word == "retrain"
     assert asked(1, 2, 20, fleet=FleetLimit(3, 30)).word == "keep"
     assert asked(1, 2, 20, fleet=FleetLimit()).word == "retrain"
+
+
+def test_what_was_asked_before_counts_the_same_however_it_is_listed() -> None:
+    near = (END - timedelta(days=3), END + timedelta(days=3), END - timedelta(days=30))
+    refused = tuple(END - timedelta(days=each) for each in (60, 40, 20))
+    cooling = [verdict(history=History(listed), drift=DRIFTED) for listed in permutations(near)]
+    assert len(set(cooling)) == 1
+    assert cooling[0].reason.startswith("cool-down of 7 d: the window ending 2013-04-12")
+    resting = [
+        verdict(policy(rest="30d"), History(refused=listed), drift=DRIFTED)
+        for listed in permutations(refused)
+    ]
+    assert len(set(resting)) == 1
+    assert resting[0].reason.startswith("the last 3 challengers were refused")
+
+
+def test_of_two_trainings_that_knew_the_same_the_one_that_passed_ends_the_row() -> None:
+    judged = [(END - timedelta(days=9), False), (END, True), (END, False), (END + timedelta(days=1), False)]
+    for listed in permutations(judged):
+        assert refused_in_a_row(listed, END) == ()
+        assert refused_in_a_row(listed, END + timedelta(days=1)) == (END + timedelta(days=1),)

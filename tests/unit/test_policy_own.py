@@ -114,8 +114,8 @@ def test_it_takes_part_in_combinations() -> None:
     [
         (
             "broken_policies:strict",
-            {"limt": 1},
-            "The policy 'broken_policies:strict' does not take limt=1: ",
+            {"bound": 1},
+            "The policy 'broken_policies:strict' does not take bound=1: ",
         ),
         ("broken_policies:strict", {"limit": 2}, "does not take limit=2: limit must be at most 1. Correct"),
         ("broken_policies:strict", {}, "does not take no parameters"),

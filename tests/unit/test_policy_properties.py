@@ -112,7 +112,7 @@ def test_the_order_in_which_the_past_is_listed_does_not_matter(
 ) -> None:
     now = decay(number)
     decisions = [decided(each, "keep") for each in (decay(1), week(1), week(2), decay(3), week(4), decay(5))]
-    trainings = [trained(each, "fail") for each in (1, 2, 3)]
+    trainings = [trained(each, how) for each, how in ((1, "fail"), (2, "fail"), (2, "pass"), (3, "fail"))]
     asked = [decided(each, "retrain") for each in (decay(9), week(3))]
     expected = answer(now, policy, decisions, trainings, asked)
     for each in (decisions, trainings, asked):

@@ -11,8 +11,7 @@ import pytest
 from keepfit.backends.plots import Curve, Marks, Panel, draw
 from keepfit.policy.signals import DriftSignal, MissingChange, PerformanceSignal, RegretSignal, Score
 from keepfit.spec.model import ModelSpec
-from keepfit.steps.choose_policy import Choice, choose_policy
-from keepfit.steps.figures import figure
+from keepfit.steps.choose_policy import Choice, choose_policy, to_price
 from keepfit.steps.replay_report import write_report
 from keepfit.testing import matrix
 
@@ -66,7 +65,9 @@ def text_of(page: str) -> str:
 def test_the_report_says_what_was_chosen_and_what_that_rests_on(choice: Choice, page: str) -> None:
     said, found = text_of(page), choice.ranking
     assert f"Suggested: {found.winner.candidate.title}." in said
-    assert f"it cost {figure(found.winner.reported_on.cost(0.8))} with" in said
+    assert f"it cost {to_price(found.winner.reported_on.cost(0.8), 0.8)} with" in said
+    cheaper = sum(each.reported_on.cost(0.8) > found.winner.reported_on.cost(0.8) for each in found.fixed)
+    assert f"Of the 7 usual policies {cheaper} cost more there." in said
     assert choice.policy.because in said
     assert "expanding: 26 windows, 351 pairs of a model and a window" in said
     assert "a training costs 0.8 of log_loss summed over windows; labels come after 14d" in said
@@ -85,7 +86,7 @@ def test_every_policy_is_in_both_tables_with_its_figures(choice: Choice, page: s
     assert len(rows) == 2 * (1 + len(choice.ranking.tried))
     for tried in choice.ranking.tried:
         for walked in tried.walks:
-            cost = figure(walked.cost(0.8))
+            cost = to_price(walked.cost(0.8), 0.8)
             assert any(row.startswith(choice.title(tried)) and cost in row.split() for row in rows)
 
 
@@ -107,6 +108,12 @@ def test_the_report_loads_nothing_and_names_no_address(page: str) -> None:
     assert not re.findall(r"https?:|//[a-z]|<script|<link|@import", page)
     assert {each[:5] for each in re.findall(r'(?:src|href)="([^"#][^"]*)"', page)} <= {"data:"}
     assert "(here:" not in page
+
+
+def test_the_report_in_markdown_says_where_there_is_more_to_see(choice: Choice) -> None:
+    markdown = write_report(choice).markdown
+    assert "*frontier: see the HTML page*" in markdown
+    assert "(here:" not in markdown
 
 
 def test_the_report_is_the_same_each_time(choice: Choice, page: str) -> None:

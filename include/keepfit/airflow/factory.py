@@ -11,6 +11,7 @@ from airflow.sdk.exceptions import AirflowException
 
 from keepfit.airflow.apply import apply_dag
 from keepfit.airflow.docs import problem_doc
+from keepfit.airflow.incident import incident_dag
 from keepfit.airflow.ingest import ingest_dag, quarantine_dag
 from keepfit.airflow.monitor import monitor_dag
 from keepfit.airflow.predict import predict_dag
@@ -66,6 +67,7 @@ def _builders(project: Project) -> Iterator[tuple[str, str, Callable[[], DAG]]]:
             yield f"{name}__{verb}", f"models/{name}.yaml", partial(build, project, model)
     yield "keepfit__apply", PROJECT_FILE, partial(apply_dag, project)
     yield "keepfit__sweep", PROJECT_FILE, partial(sweep_dag, project)
+    yield "keepfit__incident", PROJECT_FILE, partial(incident_dag, project)
 
 
 def _invalid_dags(problems: Iterable[Problem]) -> Iterator[DAG]:

@@ -99,7 +99,7 @@ def replay_params() -> dict[str, Param]:
         "label_delay": _duration("How late labels are known. Empty: as the model's file says."),
         "windows": _text(
             "Which rows a training may take, besides what the model's file says, with commas between: "
-            "expanding, trailing:91d."
+            "expanding, trailing:91d, season:365d/45d."
         ),
         "cost": Param(
             None,

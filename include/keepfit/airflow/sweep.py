@@ -17,8 +17,8 @@ Checks each model's aliases in the registry against the ledger's last moves, and
 `serving.urls` answer with: one that was moved past keepfit, or that a server does not follow, fails the task,
 which says what settles it.
 
-Starts the trainings that were decided on and that nobody started, as when a task was killed in between. It is
-by the decision's own run id: one that is there already is skipped.
+Starts the trainings that were decided on and that nobody started, as when a task was killed between the two.
+It is by the decision's own run id: one that is there already is skipped.
 
 Puts together the small files of the prediction logs, one for each day."""
 

@@ -261,6 +261,21 @@ def decide(run: Handoff) -> Handoff:
 
 
 @task(multiple_outputs=False)
+def incidents(decision: Handoff) -> list[dict[str, Any]]:
+    """Name the incidents that a window is part of, as a trigger takes them."""
+    from keepfit.pipeline.answering import incident_run_id
+
+    return [
+        {
+            "trigger_dag_id": "keepfit__incident",
+            "trigger_run_id": incident_run_id(key),
+            "conf": {"incident": key},
+        }
+        for key in decision["incidents"]
+    ]
+
+
+@task(multiple_outputs=False)
 def lay_out(run: Handoff) -> list[Handoff]:
     """Write the history with its features and lay out its windows; hand on one piece of work for each cut."""
     handed = _hand_on(run, laid_out := _replay(run).lay_out())

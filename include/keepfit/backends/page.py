@@ -52,7 +52,8 @@ def render(
         template: A Jinja template.
         title: The HTML page's title.
         facts: What the template names. A name it has no value for is an error.
-        inserted: HTML of our own making, such as plots, for the lines `(here: name)` of the template.
+        inserted: HTML of our own making, such as plots, for the lines `(here: name)` of the template. In
+            Markdown they tell only that the HTML page shows something there.
     """
     import jinja2
     from markdown_it import MarkdownIt
@@ -71,6 +72,7 @@ def render(
     body = reader.render(markdown)
     for name, element in (inserted or {}).items():
         body = body.replace(f"<p>(here: {name})</p>", element)
+        markdown = markdown.replace(f"\n(here: {name})\n", f"\n*{name}: see the HTML page*\n")
     return Page(markdown, _HTML.format(title=escape(title), body=body))
 
 

@@ -81,7 +81,7 @@ class Panel:
     """Names of the lines 0, 1, ... from the top, instead of numbers."""
     breaks: Sequence[datetime] = ()
     """Where something begins anew."""
-    limits: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    limits: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
 
 
 def draw(panels: Sequence[Panel], told: str, *, height: float = 4.0, width: float = 11.0) -> str:

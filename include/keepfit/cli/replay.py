@@ -26,7 +26,7 @@ Windows = Annotated[
     str | None,
     typer.Option(
         help="Which rows a training may take, besides what the model's file says, with commas between: "
-        "expanding, trailing:91d."
+        "expanding, trailing:91d, season:365d/45d."
     ),
 ]
 Cost = Annotated[

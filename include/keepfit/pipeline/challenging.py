@@ -13,6 +13,7 @@ from keepfit.errors import (
     TrainingError,
     UntrustedModelError,
 )
+from keepfit.pipeline.broken import broken_windows
 from keepfit.pipeline.champion import LiveVersion
 from keepfit.pipeline.monitored import LABELS, PREDICTIONS, labels_of, made_predictions, tables
 from keepfit.pipeline.snapshot import Snapshot
@@ -105,6 +106,7 @@ class Challenge:
                 out=scratch / "training_set.parquet",
                 scratch=scratch,
                 engine=self._snapshot.project.engine,
+                without=broken_windows(self._snapshot, self._window.start),
             )
             rows = pd.read_parquet(built.path)
         return fresh_challenger(rows, built.features, self._spec, candidates)

@@ -4,10 +4,11 @@ from dataclasses import asdict
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from keepfit.ledger import Decision, Ledger, Past, decision_key, share, spans
+from keepfit.ledger import Decision, Ledger, decision_key, share, spans
 from keepfit.pipeline.champion import LiveVersion, find_champion
 from keepfit.pipeline.comparing import compared, samples
 from keepfit.pipeline.estimating import estimate_window
+from keepfit.pipeline.fleet import Fleet
 from keepfit.pipeline.monitored import (
     LABELS,
     PREDICTIONS,
@@ -22,11 +23,12 @@ from keepfit.pipeline.monitored import (
 from keepfit.pipeline.snapshot import Snapshot
 from keepfit.pipeline.storage import tells_of_storage
 from keepfit.plugins import Access, use_plugins
-from keepfit.policy import needs_challenger, policy_version
+from keepfit.policy import Score, needs_challenger, policy_version
 from keepfit.spec.window import moved
 
 if TYPE_CHECKING:
     from keepfit.steps.decide import Measured
+    from keepfit.steps.detect_drift import DriftResult
 
 LABELLED, REPORT, CHALLENGE = "labelled.parquet", "drift_report.html", "challenge"
 
@@ -88,6 +90,7 @@ class MonitorRun:
         import pandas as pd
 
         from keepfit.steps.measure import measure_performance
+        from keepfit.steps.outcomes import outcomes_of
 
         joined = self.folder.read("join_labels")
         if self.champion is None:
@@ -105,6 +108,8 @@ class MonitorRun:
             seen_until=seen_until,
             maturity=maturity,
         )
+        outcomes = outcomes_of(self.model.name, self.window, result.roles, self.snapshot.run_id)
+        self.ledger.record_outcomes(outcomes)
         estimated = estimate_window(self.snapshot, champion)
         said = {"estimated": estimated, "told": [*map(str, result.roles), estimated["told"]]}
         return self.folder.write("measure", {**asdict(result), **said})
@@ -117,8 +122,17 @@ class MonitorRun:
             return self.folder.write("detect_drift", {"drifted": None, "reason": "no champion yet"})
         both, spec = compared(self.snapshot, self.champion), self.model.monitor.drift
         result = detect_drift(both.reference, both.current, both.features, spec, rows=both.rows)
-        self.folder.write("detect_drift", asdict(result))
+        weighted = self._weighted(result)
+        self.folder.write("detect_drift", asdict(result) | {"weighted": asdict(weighted)})
         return result.summary()
+
+    def _weighted(self, found: "DriftResult") -> Score:
+        from keepfit.steps.weighted_drift import weighted_drift
+
+        if not found.columns or self.champion is None:
+            return Score(reason=found.reason)
+        known = self.champion.importances
+        return weighted_drift(found.columns, known.shares if known else None, self.champion.version)
 
     @tells_of_storage
     def challenge(self) -> dict[str, Any]:
@@ -153,13 +167,14 @@ class MonitorRun:
 
         measured = self._measured()
         name, by = self.model.name, self.snapshot.run_id
+        fleet = Fleet(self.snapshot, measured.signals(name, self.window), measured.drift)
 
-        def make(past: Past) -> Decision:
-            memory = Memory(past.decisions(name), past.trainings(name))
+        def make(memory: Memory) -> Decision:
             return make_decision(self.model, self.window, measured, memory, by)
 
         key = decision_key(name, policy_version(self.model), self.window)
-        return self.folder.write("decide", _outcome(self.ledger.decide_once(key, make)))
+        made = fleet.decide(self.ledger, key, make)
+        return self.folder.write("decide", _outcome(made))
 
     def _measured(self) -> "Measured":
         from keepfit.steps.decide import Measured
@@ -192,4 +207,5 @@ def _outcome(decision: Decision) -> dict[str, Any]:
         "window_end": decision.window_end.isoformat(),
         "run_id": decision.run_id,
         "conf": decision.conf if decision.run_id else None,
+        "incidents": list(decision.incidents),
     }

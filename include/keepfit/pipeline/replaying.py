@@ -158,7 +158,7 @@ class ReplayRun:
         from keepfit.steps.replay_report import write_report
 
         settings = self._replayed.settings
-        choice = choose_policy(self.spec, self.matrices(), settings.cost, settings.split)
+        choice = choose_policy(settings.delayed(self.spec), self.matrices(), settings.cost, settings.split)
         page = write_report(choice)
         written = {SUGGESTION: choice.suggestion, REPORT: page.markdown, REPORT_PAGE: page.html}
         for name, text in written.items():

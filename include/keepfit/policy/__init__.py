@@ -6,7 +6,8 @@ remembering a verdict (`ledger`).
 """
 
 from keepfit.policy.choose import Ranking, Tried, rank
-from keepfit.policy.decide import decide, needs_challenger, policy_version
+from keepfit.policy.common_cause import Columns, Origin, Suspicion, common_causes, suspects
+from keepfit.policy.decide import decide, faults, needs_challenger, policy_version
 from keepfit.policy.findings import Finding, Policy, Seen
 from keepfit.policy.history import refused_in_a_row
 from keepfit.policy.matrix import Cell, Matrix
@@ -30,6 +31,7 @@ from keepfit.policy.signals import (
 __all__ = [
     "Cell",
     "Champion",
+    "Columns",
     "CommonCause",
     "DriftSignal",
     "Finding",
@@ -37,6 +39,7 @@ __all__ = [
     "History",
     "Matrix",
     "MissingChange",
+    "Origin",
     "PerformanceSignal",
     "Policy",
     "Ranking",
@@ -46,10 +49,13 @@ __all__ = [
     "Seen",
     "Signals",
     "Step",
+    "Suspicion",
     "Tried",
     "Verdict",
     "Walk",
+    "common_causes",
     "decide",
+    "faults",
     "frontier",
     "needs_challenger",
     "oracle",
@@ -57,5 +63,6 @@ __all__ = [
     "policy_version",
     "rank",
     "refused_in_a_row",
+    "suspects",
     "walk",
 ]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from math import floor, log10
+from math import floor, isfinite, isnan, log10
 from statistics import median_low
 from typing import Any
 
@@ -18,6 +18,8 @@ CALENDARS = (1, 2, 4, 8, 13)
 """In windows."""
 FALSE_ALARMS = (0.05, 0.2)
 """The share of quiet windows in which a threshold may call for a training."""
+_LEAST = 1e-6
+"""No threshold is smaller."""
 _FREE: Mapping[str, Any] = {"cooldown": timedelta(), "budget": None, "max_refused": None}
 _Fields = Mapping[str, Any]
 
@@ -125,7 +127,7 @@ def _quiet_scores(trigger: str, matrix: Matrix, windows: range) -> list[float]:
     """Return a score in the windows right after a training, where no model has aged and no data is broken."""
     fresh = (matrix.cells[at, at].signals for at in windows)
     scores = (_score(trigger, each) for each in fresh if not faults(each.drift))
-    return [each.value for each in scores if each.value is not None]
+    return [each.value for each in scores if each.value is not None and not isnan(each.value)]
 
 
 def _score(trigger: str, signals: Signals) -> Score:
@@ -139,14 +141,18 @@ def _thresholds(quiet: list[float]) -> Iterator[tuple[float, float]]:
     ordered, seen = sorted(quiet, reverse=True), set()
     for rate in FALSE_ALARMS:
         allowed = floor(rate * len(ordered))
-        if allowed < len(ordered) and (limit := _above(ordered[allowed])) not in seen:
+        if allowed == len(ordered) or not isfinite(ordered[allowed]):
+            continue
+        if (limit := _above(ordered[allowed])) not in seen:
             seen.add(limit)
             yield rate, limit
 
 
 def _above(value: float) -> float:
     """Round up to three digits, to more than the value."""
-    if value <= 0:
-        return 1e-6
+    if value < _LEAST:
+        return _LEAST
     unit = 10.0 ** (floor(log10(value)) - 2)
-    return float(f"{(floor(value / unit) + 1) * unit:.3g}")
+    steps = floor(value / unit)
+    # What was cut off by the division may be the very last bit.
+    return next(limit for up in (1, 2) if (limit := float(f"{(steps + up) * unit:.3g}")) > value)

@@ -14,6 +14,7 @@ from keepfit.policy.signals import (
     DriftSignal,
     FleetLimit,
     History,
+    MissingChange,
     RegretSignal,
     Signals,
     Verdict,
@@ -101,7 +102,7 @@ def _unfit(signals: Signals) -> Verdict | None:
 def _asked(cause: CommonCause) -> str:
     return (
         f"{', '.join(cause.columns)} of {cause.view} moved at once for {len(cause.models)} models: "
-        f"incident {cause.key} asks whether that is a fault"
+        f"incident {cause.key} {cause.answer or 'asks whether that is a fault'}"
     )
 
 
@@ -109,12 +110,16 @@ def faults(drift: DriftSignal | None) -> tuple[str, ...]:
     """Name what is broken in a window's data."""
     if drift is None:
         return ()
-    grown = tuple(
+    missing = tuple(
         f"{each.column} is missing in {each.now:.0%} of the rows ({each.before:.0%} in training)"
-        for each in drift.missing
-        if each.now - each.before >= BROKEN_GROWTH
+        for each in grown(drift)
     )
-    return drift.broken + grown
+    return drift.broken + missing
+
+
+def grown(drift: DriftSignal) -> tuple[MissingChange, ...]:
+    """Return the columns that are missing so much more often that it is a fault."""
+    return tuple(each for each in drift.missing if each.now - each.before >= BROKEN_GROWTH)
 
 
 def _harmless(regret: RegretSignal | None) -> str:

@@ -19,7 +19,7 @@ def bins(reference: Sketch, current: Sketch) -> tuple[Counts, Counts]:
     if reference.kind == "category" or len(reference.values) <= FEW:
         return of_each_value(reference, current)
     first, last = min(reference.low, current.low), max(reference.high, current.high)
-    width = (last - first) / (math.log2(reference.n + current.n) + 1.0)
+    width = (last - first) / (np.log2(reference.n + current.n) + 1.0)
     edges = np.linspace(first, last, math.ceil((last - first) / width) + 1)
     return _within(reference, edges), _within(current, edges)
 

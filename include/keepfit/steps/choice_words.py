@@ -5,8 +5,7 @@ from collections.abc import Iterator, Sequence
 from keepfit.policy import Walk
 from keepfit.policy.certainty import CONFIDENCE, FEW, Difference
 from keepfit.policy.parts import Part
-from keepfit.steps.choose_policy import Choice, dates
-from keepfit.steps.figures import figure, signed
+from keepfit.steps.choose_policy import Choice, dates, to_price
 
 _FIGURES = ("trainings", "mean loss", "cost", "regret")
 ORACLE = "oracle (knows the future)"
@@ -48,12 +47,13 @@ def of_walk(walked: Walk, part: Part, price: float) -> tuple[str, ...]:
     """Return trainings, mean loss, total cost, and regret against the oracle."""
     refused = f", {walked.refusals} refused" if walked.refusals else ""
     numbers = walked.mean_loss, walked.cost(price), part.regret(walked, price)
-    return (f"{walked.trainings}{refused}", *map(figure, numbers))
+    return (f"{walked.trainings}{refused}", *(to_price(each, price) for each in numbers))
 
 
 def _of_best(part: Part, price: float) -> Sequence[str]:
     best = part.best
-    return str(best.trainings), *map(figure, (best.loss / part.counted, best.cost(price), 0.0))
+    numbers = best.loss / part.counted, best.cost(price), 0.0
+    return str(best.trainings), *(to_price(each, price) for each in numbers)
 
 
 def evidence(choice: Choice) -> Iterator[str]:
@@ -67,13 +67,14 @@ def evidence(choice: Choice) -> Iterator[str]:
         yield f"Little evidence: {counted} windows. Below {FEW} the intervals themselves are guesses."
     for other in found.fixed:
         if other is not found.winner:
-            yield f"  {_against(choice.title(other), found.against(other)[1])}"
+            yield f"  {_against(choice.title(other), found.against(other)[1], found.price)}"
     for part, what in zip(choice.parts, ("choose", "report"), strict=True):
         windows = part.last - part.first
         if left := windows - part.counted:
             yield f"{left} of the {windows} windows to {what} on have no loss, and count for no policy."
 
 
-def _against(name: str, found: Difference) -> str:
+def _against(name: str, found: Difference, price: float) -> str:
     words = {"less": "costs less than", "more": "costs MORE than", "unsure": "no telling it from"}
-    return f"{words[found.told]} {name}: {signed(found.value)} ({signed(found.low)} to {signed(found.high)})"
+    value, low, high = (to_price(each, price, "+") for each in (found.value, found.low, found.high))
+    return f"{words[found.told]} {name}: {value} ({low} to {high})"

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import floor, log10
 from typing import Any
 
 import yaml
@@ -11,9 +12,8 @@ from keepfit.policy.parts import Part
 from keepfit.spec.fields import duration_text
 from keepfit.spec.model import ModelSpec
 from keepfit.spec.policy import PolicySpec
-from keepfit.steps.figures import figure
+from keepfit.steps.replay_settings import kind_of, rows_of
 
-_TRAILING = "trailing:"
 _BEST_SHOWN = 3
 """Of the policies tried, so many of the cheapest are in the short table."""
 
@@ -25,6 +25,8 @@ class Choice:
     ranking: Ranking
     matrices: tuple[Matrix, ...]
     label_delay: str
+    kind_now: str
+    """The kind of training rows that the model's file says."""
 
     @property
     def policy(self) -> PolicySpec:
@@ -34,9 +36,10 @@ class Choice:
     @property
     def suggestion(self) -> str:
         """What to write into the model's file, as YAML."""
-        kind, present = self.ranking.winner.kind, self.matrices[0].kind
-        train = {"train": {"length": kind.removeprefix(_TRAILING) if kind != "expanding" else None}}
-        said = {**(train if kind != present else {}), "policy": _written(self.policy)}
+        kind = self.ranking.winner.kind
+        rows, now = rows_of(kind), rows_of(self.kind_now)
+        other = {name: value for name, value in rows.items() if value != now[name]}
+        said = {**({"train": other} if other else {}), "policy": _written(self.policy)}
         return yaml.safe_dump(said, sort_keys=False, allow_unicode=True, width=100)
 
     def lines(self) -> list[str]:
@@ -57,7 +60,7 @@ class Choice:
 
     def title(self, tried: Tried) -> str:
         """Name a policy, with the rows it trains on where these are not the present; marked if chosen."""
-        kind = f" [{tried.kind}]" if tried.kind != self.matrices[0].kind else ""
+        kind = f" [{tried.kind}]" if tried.kind != self.kind_now else ""
         return f"{'* ' if tried is self.ranking.winner else ''}{tried.candidate.title}{kind}"
 
     def to_json(self) -> dict[str, Any]:
@@ -74,10 +77,10 @@ class Choice:
         said = []
         for at, part in enumerate(self.parts):
             named = " and ".join(
-                f"{figure(each.walks[at].cost(found.price))} {each.candidate.name}"
+                f"{to_price(each.walks[at].cost(found.price), found.price)} {each.candidate.name}"
                 for each in dict.fromkeys((*never, cheapest))
             )
-            cost = figure(found.winner.walks[at].cost(found.price))
+            cost = to_price(found.winner.walks[at].cost(found.price), found.price)
             said.append(f"{dates(part)}: cost {cost} against {named}")
         return (
             f"replay of {said[0]}, a training at {found.price:g} of {found.objective}; "
@@ -92,7 +95,7 @@ def choose_policy(
 
     Args:
         spec: The model, with its present policy.
-        matrices: One for each kind of training rows, the present kind first.
+        matrices: One for each kind of training rows.
         cost: Of one training, in units of the objective summed over windows.
         split: The share of the windows to choose on.
         gate: Whether challengers have to pass the gate.
@@ -100,8 +103,21 @@ def choose_policy(
     Raises:
         ReplayError: The cost or the split is impossible, the windows are too few or differ by kind.
     """
-    ranking = rank(spec.policy, matrices, cost, split, gate)
-    return Choice(ranking, tuple(matrices), duration_text(spec.label.delay))
+    now = kind_of(spec)
+    ordered = sorted(matrices, key=lambda each: each.kind != now)
+    ranking = rank(spec.policy, ordered, cost, split, gate)
+    return Choice(ranking, tuple(ordered), duration_text(spec.label.delay), now)
+
+
+def to_price(value: float, price: float, sign: str = "") -> str:
+    """Write a figure as finely as the price of a training is worth looking at: to a hundredth of it.
+
+    Args:
+        value: A loss, cost or regret.
+        price: Of one training.
+        sign: `+` to write it before positive figures, too.
+    """
+    return f"{value:{sign},.{min(9, max(0, 2 - floor(log10(price))))}f}"
 
 
 def dates(part: Part) -> str:

@@ -19,7 +19,7 @@ LUCK = 0.0228
 _DRAWS = 200
 _CELLS = 40_000
 """With many cells fewer draws are made: there the scores differ little from draw to draw."""
-_PIECES = 200
+_PIECES = 50
 
 
 def of_wasserstein(reference: Sketch, current: Sketch) -> float:

@@ -185,7 +185,7 @@ def _lanes(choice: Choice) -> str:
         ],
         lanes=[*(choice.title(each)[: 2 * _LABELS] for each in shown), "oracle"],
         breaks=[choice.parts[1].start],
-        limits={"x": (windows[0].start, windows[-1].end)},
+        limits={"x": (windows[0].start, windows[-1].end + (windows[-1].end - windows[-1].start) / 2)},
     )
     return draw([panel], "When each policy trained, was refused or held back.", height=1.4 + 0.3 * len(shown))
 

@@ -5,8 +5,7 @@ from pathlib import Path
 
 from keepfit.backends.page import Page, preformatted, render
 from keepfit.steps.choice_words import basis, evidence, of_walk
-from keepfit.steps.choose_policy import Choice, dates
-from keepfit.steps.figures import figure
+from keepfit.steps.choose_policy import Choice, dates, to_price
 from keepfit.steps.replay_plots import plots
 
 _TEMPLATE = Path(__file__).with_name("replay_report.md.jinja")
@@ -33,14 +32,20 @@ def write_report(choice: Choice) -> Page:
 
 def _verdict(choice: Choice) -> str:
     found, price = choice.ranking, choice.ranking.price
-    walked = found.winner.reported_on
     now = " (as now)" if found.winner.candidate.policy.rules == found.present.candidate.policy.rules else ""
+    walked = found.winner.reported_on
+    cost, present, never = (
+        to_price(each.reported_on.cost(price), price)
+        for each in (found.winner, found.present, found.fixed[0])
+    )
+    usual = [each for each in found.fixed if each is not found.winner]
+    dearer = sum(each.reported_on.cost(price) > walked.cost(price) for each in usual)
     return (
         f"Suggested: {found.winner.candidate.title}{now}. On {dates(found.reporting)}, which had no say in "
-        f"the choice, it cost {figure(walked.cost(price))} with {walked.trainings} trainings, "
-        f"{figure(found.reporting.regret(walked, price))} more than an oracle that knows the future; the "
-        f"present policy cost {figure(found.present.reported_on.cost(price))}, never training "
-        f"{figure(found.fixed[0].reported_on.cost(price))}."
+        f"the choice, it cost {cost} with {walked.trainings} trainings, "
+        f"{to_price(found.reporting.regret(walked, price), price)} more than an oracle that "
+        f"knows the future; the present policy cost {present}, never training {never}. "
+        f"Of the {len(usual)} usual policies {dearer} cost more there."
     )
 
 

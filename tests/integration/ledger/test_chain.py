@@ -10,7 +10,16 @@ from typing import Any
 import pytest
 from sqlalchemy import JSON, Boolean, Connection, DateTime, MetaData, Table, Text, text
 from sqlalchemy.exc import DBAPIError
-from tests.integration.ledger.conftest import START, decision, migrate_to, move, opened, publication, week
+from tests.integration.ledger.conftest import (
+    FORK,
+    START,
+    decision,
+    migrate_to,
+    move,
+    opened,
+    publication,
+    week,
+)
 
 from keepfit.ledger import (
     Approval,
@@ -94,6 +103,24 @@ def test_a_ledger_that_nobody_touched_is_whole(filled: Ledger) -> None:
     assert found.findings == ()
     assert found.links == 3 * len(TABLES)
     assert filled.audit(found.head).findings == ()
+
+
+def _decide_many(url: str) -> None:
+    for number in range(60):
+        Ledger(url).decide(decision(week(number)))
+
+
+def test_an_audit_sees_one_moment_while_others_write(ledger: Ledger, url: str) -> None:
+    writer = FORK.Process(target=_decide_many, args=(url,))
+    writer.start()
+    audits = [ledger.audit()]
+    while writer.is_alive():
+        audits.append(ledger.audit(audits[-1].head))
+    writer.join()
+    assert writer.exitcode == 0
+    assert [each.findings for each in audits] == [()] * len(audits)
+    assert len({each.links for each in audits}) > 1
+    assert ledger.audit().links == 60
 
 
 def test_an_empty_ledger_is_whole(ledger: Ledger) -> None:

@@ -5,6 +5,7 @@ needs a finer grid than its parts, and a cell lies whole in one that is twice as
 and joined, in any order, are those counted in one go.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,9 +37,11 @@ NONE = Cells(np.zeros(0), np.zeros(0, np.int64))
 def counted(values: Array, exponent: int | None = None) -> Cells:
     """Count finite numbers, in a grid at least as coarse as the exponent says."""
     if exponent is None:
-        means, counts = np.unique(values, return_counts=True)
-        return fitted(Cells(means, counts.astype(np.int64)))
-    at = np.floor(np.ldexp(values, -exponent))
+        ordered = np.sort(values)
+        each = Cells(ordered, np.ones(len(ordered), np.int64))
+        few = np.count_nonzero(ordered[1:] != ordered[:-1]) < CAP
+        return _grouped(each, None) if few else fitted(each)
+    at = _cell(values, exponent)
     low = at.min()
     if at.max() - low >= _DENSE:
         ordered = np.sort(values)
@@ -64,19 +67,24 @@ def fitted(cells: Cells) -> Cells:
     """Coarsen until at most `CAP` cells are occupied, and no further."""
     if len(cells.means) <= CAP:
         return cells
-    span = cells.means[-1] - cells.means[0]
-    fits = max(int(np.ceil(np.log2(span / (CAP - 2)))), _FINEST)
     least, step = _FINEST if cells.exponent is None else cells.exponent, 1
-    while (finer := max(fits - step, least)) < fits and _occupied(cells.means, finer) <= CAP:
-        fits, step = finer, step * 2
-    while fits - finer > 1:
-        middle = (fits + finer) // 2
-        fits, finer = (middle, finer) if _occupied(cells.means, middle) <= CAP else (fits, middle)
-    return _grouped(cells, fits)
+    # Two to four times as many cells as `CAP` reach from the lowest to the highest.
+    exponent = max(math.frexp(cells.means[-1] - cells.means[0])[1] - 14, least)
+    while exponent > least and _occupied(cells.means, exponent) <= CAP:
+        exponent, step = max(exponent - step, least), step * 2
+    found = _grouped(cells, exponent)
+    while len(found.means) > CAP:
+        exponent += 1
+        found = _grouped(found, exponent)
+    return found
+
+
+def _cell(values: Array, exponent: int) -> Array:
+    return np.asarray(np.floor(values * 2.0**-exponent), np.float64)
 
 
 def _occupied(ordered: Array, exponent: int) -> int:
-    at = np.floor(np.ldexp(ordered, -exponent))
+    at = _cell(ordered, exponent)
     return int(np.count_nonzero(at[1:] != at[:-1])) + 1
 
 
@@ -84,7 +92,7 @@ def _grouped(cells: Cells, exponent: int | None) -> Cells:
     """Merge neighbours that are in one cell, or are one value."""
     if not len(cells.means):
         return Cells(cells.means, cells.counts, exponent)
-    at = cells.means if exponent is None else np.floor(np.ldexp(cells.means, -exponent))
+    at = cells.means if exponent is None else _cell(cells.means, exponent)
     starts = np.concatenate([[0], np.flatnonzero(at[1:] != at[:-1]) + 1])
     counts = np.add.reduceat(cells.counts, starts)
     if exponent is None:
