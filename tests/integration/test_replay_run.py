@@ -1,5 +1,8 @@
 """Replays of a small project: the lake, the feature store, the learners and the gate are real."""
 
+import os
+import signal
+import subprocess
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from functools import cache
@@ -255,6 +258,76 @@ def test_a_second_replay_trains_nothing_again_and_finds_the_same(
     assert not any(run.folder.read(f"cut_{cut}")["reused"] for cut in cuts)
     assert all(again.folder.read(f"cut_{cut}")["reused"] for cut in cuts)
     assert again.matrices() == (matrix,)
+
+
+def test_a_longer_history_trains_only_what_is_new(history: History, run: ReplayRun) -> None:
+    first = {run.folder.read(f"cut_{cut}")["cut"] for cut in range(WINDOWS)}
+    # Until the week before, the same cuts are there; and nothing that came later is in them.
+    shorter = history.replayed("shorter", to=(START + pd.Timedelta(days=DAYS) - EVERY).isoformat())
+    found = [shorter.folder.read(f"cut_{cut}") for cut in range(WINDOWS - 1)]
+    assert {each["cut"] for each in found} < first
+    assert all(each["reused"] for each in found)
+
+
+def test_another_seed_is_another_training(history: History, run: ReplayRun) -> None:
+    history.shop.write("models/returns_soon.yaml", MODEL.replace("min_rows: 100", "min_rows: 100\n  seed: 8"))
+    try:
+        other = history.replay("seed")
+    finally:
+        history.shop.write("models/returns_soon.yaml", MODEL)
+    other.train_cut(0)
+    mine, theirs = (each.folder.read("cut_0") for each in (run, other))
+    assert not theirs["reused"]
+    assert mine["rows_digest"] == theirs["rows_digest"]
+
+
+DEADLY = """
+import os, signal, sys
+from pathlib import Path
+from keepfit.pipeline.replaying import ReplayRun
+from keepfit.pipeline.snapshot import open_snapshot
+run, left = ReplayRun(open_snapshot(Path(sys.argv[1]))), [int(sys.argv[3])]
+replace = os.replace
+def deadly(source, target):
+    left[0] -= 1
+    if left[0] == 0: os.kill(os.getpid(), signal.SIGKILL)
+    replace(source, target)
+os.replace = deadly
+run.train_cut(int(sys.argv[2]))
+"""
+
+
+def test_a_cut_that_was_killed_is_trained_when_it_is_tried_again(history: History, warm: list[str]) -> None:
+    run = history.replay("killed", windows="trailing:21d")
+    index = WINDOWS + 2
+    for nth in (1, 2, 4, 6):
+        command = [*warm, "-c", DEADLY, str(run.folder.path), str(index), str(nth)]
+        ended = subprocess.run(command, check=False, env=os.environ, capture_output=True, text=True)
+        assert ended.returncode == -signal.SIGKILL, ended.stderr
+        assert not run.folder.has(f"cut_{index}")
+    tried = run.train_cut(index)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("keepfit.pipeline.cuts.LAYOUT", 0)
+        undisturbed = history.replay("undisturbed", windows="trailing:21d")
+        assert not undisturbed.train_cut(index)["reused"]
+    assert tried["rows_digest"] == undisturbed.folder.read(f"cut_{index}")["rows_digest"]
+    for name in ("scores", "fresh", "holdout"):
+        mine, theirs = (np.load(each.folder.file(f"{name}_{index}.npy")) for each in (run, undisturbed))
+        np.testing.assert_array_equal(mine, theirs)
+
+
+def test_two_replays_at_once_train_a_cut_once(history: History, warm: list[str]) -> None:
+    index = WINDOWS + 4
+    folders = [history.replay(name, windows="trailing:21d").folder for name in ("one", "two")]
+    commands = [[*warm, "-c", DEADLY, str(each.path), str(index), "0"] for each in folders]
+    both = [
+        subprocess.Popen(each, env=os.environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        for each in commands
+    ]
+    assert [(each.communicate()[0], each.returncode) for each in both] == [(b"", 0)] * 2
+    one, two = (each.read(f"cut_{index}") for each in folders)
+    assert sorted((one["reused"], two["reused"])) == [False, True]
+    assert one["cut"] == two["cut"]
 
 
 def replay(history: History, *options: str) -> Any:

@@ -138,11 +138,11 @@ def known(row: Row, row_time: datetime | None, world: World, window: Window) -> 
             each for each in theirs if each["known"] == row_time and row_time < window.end - world.delay
         ]
     else:
-        theirs = [each for each in theirs if each["known"] <= window.end]
+        theirs = [each for each in theirs if each["known"] < window.end]
     values = [(each["known"], finite(each["truth"])) for each in theirs]
     label = max(values, key=lambda each: (each[0], -1 if each[1] is None else each[1]))[1] if values else None
     first = min((moment for moment, value in values if value is not None), default=None)
-    fresh = first is not None and first > window.start
+    fresh = first is not None and first >= window.start
     if world.own:
         fresh = bool(values) and row_time is not None and row_time >= window.start - world.delay
     late = row["event_time"] < window.start - world.delay
@@ -172,7 +172,7 @@ def never(world: World, window: Window, due: Window, seen: list[Row]) -> int:
     first: dict[int, datetime] = {}
     for each in sorted(usable, key=lambda label: label["known"], reverse=True):
         first[each["id"]] = each["known"]
-    became = {key for key, moment in first.items() if window.start < moment <= window.end}
+    became = {key for key, moment in first.items() if window.start <= moment < window.end}
     return len(became - {each["id"] for each in seen})
 
 

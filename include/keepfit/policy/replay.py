@@ -1,6 +1,6 @@
 """Walk a policy over a matrix: the decisions the live loop would have taken, and what they cost."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from math import fsum
@@ -8,7 +8,7 @@ from math import fsum
 from keepfit.errors import ReplayError
 from keepfit.policy.decide import decide
 from keepfit.policy.history import refused_in_a_row
-from keepfit.policy.matrix import Cell, Matrix
+from keepfit.policy.matrix import Matrix
 from keepfit.policy.signals import History, Signals, Verdict
 from keepfit.spec.policy import PolicySpec
 
@@ -128,13 +128,14 @@ def walk(
     counted = counted_windows(matrix, windows)
     so_far, steps = _SoFar(first), []
     for at in windows:
-        cell = matrix.cells[so_far.champion, at]
-        verdict = decide(cell.signals, so_far.past, policy, so_far.history)
+        loss = matrix.cells[so_far.champion, at].loss
+        signals = so_far.known(matrix, at)
+        verdict = decide(signals, so_far.past, policy, so_far.history)
         passed = None
         if verdict.word == "retrain" and at + 1 < windows.stop:
             passed = not gate or matrix.passes[so_far.champion, at + 1]
-        steps.append(Step(at, so_far.champion, verdict, cell.loss if at in counted else None, passed))
-        so_far.go_on(at, cell, passed)
+        steps.append(Step(at, so_far.champion, verdict, loss if at in counted else None, passed))
+        so_far.go_on(at, signals, passed)
     return Walk(tuple(steps))
 
 
@@ -143,17 +144,27 @@ class _SoFar:
 
     def __init__(self, champion: int) -> None:
         self.champion = champion
+        self._trained = champion
+        """The cut of the last training, whether or not it passed the gate."""
         self.past: list[Signals] = []
         """Under this champion."""
         self.history = History()
         self._judged: list[tuple[datetime, bool]] = []
 
-    def go_on(self, at: int, cell: Cell, passed: bool | None) -> None:
+    def known(self, matrix: Matrix, at: int) -> Signals:
+        """Return what is known at a window's end: rows that a refused challenger has seen are not new."""
+        signals = matrix.cells[self.champion, at].signals
+        if self._trained == self.champion:
+            return signals
+        return replace(signals, new_rows=matrix.cells[self._trained, at].signals.new_rows)
+
+    def go_on(self, at: int, signals: Signals, passed: bool | None) -> None:
         """Take in what a window brought."""
-        self.past.append(cell.signals)
+        self.past.append(signals)
         if passed is None:
             return
-        end = cell.signals.window_end
+        end = signals.window_end
+        self._trained = at + 1
         self._judged.append((end, passed))
         retrained = (*self.history.retrained, end)
         self.history = History(retrained, refused_in_a_row(self._judged, end), fleet=retrained)

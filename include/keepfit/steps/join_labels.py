@@ -133,12 +133,12 @@ def _fresh(connection: Connection, labels: Labels, window: Window, due: Window) 
     if labels.own:
         named = f"SELECT DISTINCT {key}, row_time FROM ({rows} WHERE {where})"
         return f"{named} WHERE label IS NOT NULL AND {between('row_time', due)}"
-    within = f"known_at > {moment(window.start)} AND known_at <= {moment(window.end)}"
+    within = between("known_at", window)
     recent = f"SELECT {key} FROM ({rows}) WHERE {within}"
     return (
         f"SELECT {key} FROM ({rows}) SEMI JOIN ({recent}) USING ({key}) "
-        f"WHERE label IS NOT NULL AND known_at <= {moment(window.end)} "
-        f"GROUP BY {key} HAVING min(known_at) > {moment(window.start)}"
+        f"WHERE label IS NOT NULL AND known_at < {moment(window.end)} "
+        f"GROUP BY {key} HAVING min(known_at) >= {moment(window.start)}"
     )
 
 
@@ -172,7 +172,7 @@ def _nearest(labels: Labels) -> str:
 def _joined(labels: Labels, window: Window, delay: timedelta) -> str:
     """Select the predictions with their label as it is known at the window's end."""
     named = identifiers((*labels.key, "row_time") if labels.own else labels.key)
-    became = f"l.first_known_at > {moment(window.start)}"
+    became = f"l.first_known_at >= {moment(window.start)}"
     if labels.own:
         became = f"p.row_time >= {moment(window.start - delay)}"
     return (

@@ -68,7 +68,7 @@ class Labels:
 
     def known_by(self, end: datetime, delay: timedelta) -> str:
         """Write the condition that one of `rows` is known at a moment."""
-        return f"row_time < {moment(end - delay)}" if self.own else f"known_at <= {moment(end)}"
+        return f"row_time < {moment(end - delay)}" if self.own else f"known_at < {moment(end)}"
 
 
 def count_labels(connection: Connection, labels: Labels, window: Window) -> int:

@@ -146,10 +146,11 @@ def _rows(
     else:
         truth = datasets[spec.label_dataset]
         key = identifiers(dataset.key)
-        # A key that is labelled twice counts with the label known last, and none counts that came later.
+        # A key that is labelled twice counts with the label known last, and none counts that came later. What
+        # came at the very moment is published with what follows, and so not known to a training as of then.
         labels = (
             f"SELECT {key}, {label} AS {LABEL} FROM {scan(lake.files(truth.name, versions[truth.name]))} "
-            f"WHERE {identifier(truth.event_time)} <= {moment(as_of)} "
+            f"WHERE {identifier(truth.event_time)} < {moment(as_of)} "
             f"QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY "
             f"{identifier(truth.event_time)} DESC, {label} DESC NULLS LAST) = 1"
         )
