@@ -11,6 +11,7 @@ from rich.table import Table
 from demo.service import Answer, Flight
 from keepfit.errors import KeepfitError
 from keepfit.ledger import Decision, Deployment, Ledger, Training
+from keepfit.policy import Signals
 from keepfit.spec import Project, Window
 
 Found = TypeVar("Found")
@@ -94,17 +95,17 @@ class Story:
 
 def week_facts(decision: Decision) -> dict[str, str]:
     """Return the numbers of a week by which the decision was taken."""
-    evidence = decision.evidence
-    live = evidence["champion"]
-    quality: Mapping[str, Any] = evidence["performance"]["versions"].get(live, {})
+    signals = Signals.of_json(decision.evidence["signals"])
+    live = signals.champion.version if signals.champion else None
+    quality: Mapping[str, Any] = decision.evidence["performance"]["versions"].get(live, {})
     shown = {
         name: f"{value:.4f}"
         for name, value in quality.items()
         if isinstance(value, float) and ":" not in name
     }
-    share = evidence["drift"]["share"]
+    share = signals.drift.share if signals.drift else None
     return {
-        "rows": f"{evidence['drift']['rows'] or 0:,}",
+        "rows": f"{signals.rows:,}",
         **shown,
         "drift": "-" if share is None else f"{share:.2f}",
         "live": f"v{live}",

@@ -61,6 +61,10 @@ class NotServedError(DeploymentError):
     """An alias was moved and recorded, and a prediction server does not follow it."""
 
 
+class PolicyError(KeepfitError):
+    """A policy of one's own does not answer as one must."""
+
+
 class LedgerError(KeepfitError):
     """The ledger's database is missing, does not answer, or does not take a record."""
 

@@ -1,6 +1,7 @@
 """Extensions: what a source, a trainer and a metric are, and how a spec's name finds one.
 
-A package offers one as an entry point of `keepfit.sources`, `keepfit.trainers` or `keepfit.metrics`;
+A package offers one as an entry point of `keepfit.sources`, `keepfit.trainers`, `keepfit.metrics` or
+`keepfit.policies` (what a policy is, `keepfit.policy` says);
 keepfit's own are registered the same way. A project's own lie in its `plugins/` folder and are
 named `module:function`.
 """

@@ -36,8 +36,10 @@ def test_every_dataset_and_model_becomes_its_dags(shop: Path) -> None:
         "returns__predict",
         "returns__monitor",
         "returns__release",
+        "returns__replay",
         "keepfit__apply",
         "keepfit__sweep",
+        "keepfit__incident",
     }
 
 
@@ -96,8 +98,19 @@ def test_monitoring_follows_the_predictions_and_ends_in_a_decision(shop: Path) -
     assert edges(dag) == {
         *chain("snapshot", "wait_for_labels", "join_labels", "measure", "detect_drift", "decide"),
         ("decide", "trigger_training"),
+        *chain("decide", "incidents", "trigger_incident"),
         ("detect_drift", "draw_drift"),
     }
+
+
+def test_a_challenger_is_trained_before_the_decision_where_a_verdict_may_hang_on_it(shop: Path) -> None:
+    assert not project_dags(shop)["returns__monitor"].has_task("challenge")
+    file = shop / "feature_repo" / "models" / "returns.yaml"
+    file.write_text(file.read_text() + "policy: {rules: [{rule: any, of: [{rule: regret, cost: 1}]}]}\n")
+    dag = project_dags(shop)["returns__monitor"]
+    assert {edge for edge in edges(dag) if "challenge" in edge} == set(
+        chain("detect_drift", "challenge", "decide")
+    )
 
 
 def test_a_champion_is_watched_beside_the_rest_where_the_model_asks_for_it(shop: Path) -> None:
@@ -127,8 +140,10 @@ def test_what_is_woken_starts_unpaused_and_what_has_a_cron_as_airflow_is_set(sho
         "returns__predict": False,
         "returns__monitor": False,
         "returns__release": False,
+        "returns__replay": False,
         "keepfit__apply": False,
         "keepfit__sweep": None,
+        "keepfit__incident": False,
     }
 
 

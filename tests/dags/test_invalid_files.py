@@ -15,6 +15,7 @@ GOOD = {
     "returns__predict",
     "returns__monitor",
     "returns__release",
+    "returns__replay",
     "keepfit__apply",
     "keepfit__sweep",
 }

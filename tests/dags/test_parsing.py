@@ -51,7 +51,7 @@ dag.validate()
 OURS = """
 from pathlib import Path
 from keepfit.airflow import project_dags
-assert len(project_dags(Path({root!r}))) == 8
+assert len(project_dags(Path({root!r}))) == 10
 """
 
 
@@ -75,7 +75,7 @@ def test_airflow_finds_the_dags_and_ignores_all_other_folders(shop: Path) -> Non
     (shop / "plugins" / "airflow_dag.py").write_text("raise RuntimeError('read as a DAG file')")
     bag = DagBag(dag_folder=str(shop), bundle_path=shop)
     assert bag.import_errors == {}
-    assert len(bag.dags) == 8
+    assert len(bag.dags) == 10
     assert {dag.fileloc for dag in bag.dags.values()} == {str(shop / "dags" / "keepfit_dags.py")}
 
 
@@ -115,7 +115,7 @@ def test_an_edit_makes_a_new_version_of_its_own_dags_only(shop: Path) -> None:
     model = shop / "feature_repo" / "models" / "returns.yaml"
     model.write_text(model.read_text() + "retries: 3\n")
     changed = {name for name, dag in project_dags(shop).items() if content(dag) != before[name]}
-    assert changed == {"returns__train", "returns__predict", "returns__monitor", "returns__release"}
+    assert changed == {f"returns__{verb}" for verb in ("train", "predict", "monitor", "release", "replay")}
 
 
 def test_an_edited_transform_makes_a_new_version(shop: Path) -> None:

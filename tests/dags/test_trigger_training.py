@@ -1,6 +1,8 @@
 """A decision starts its training exactly once; a "no" is skipped with its reason."""
 
 import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from textwrap import dedent
 from typing import TYPE_CHECKING, Any
@@ -8,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.models.dagrun import DagRun
 
-from keepfit.ledger import Decision, Ledger, migrate
+from keepfit.ledger import Decision, Ledger, Training, migrate
 from keepfit.spec import Window, load_project
 
 if TYPE_CHECKING:
@@ -47,13 +49,13 @@ def trainings(root: Path) -> list[DagRun]:
     return DagRun.find(dag_id="returns__train", run_id=f"decision__{root.name}")
 
 
-def record(root: Path, key: str, run_id: str = "run") -> None:
+def record(root: Path, key: str, run_id: str = "run", *, age: timedelta = timedelta()) -> None:
     """Put a decision to train into the project's ledger."""
     url, window = load_project(root).locations.ledger_url, Window.parse("2024-01-01", "2024-01-08")
     migrate(url)
     start, end = window.start, window.end
-    asked = Decision(key, "returns", "1", start, end, "retrain", "drift", "3", {}, run_id, "watch")
-    Ledger(url).decide(asked)
+    asked = Decision(key, "returns", "1", start, end, "retrain", "drift", CONF["reason"], {}, run_id, "watch")
+    Ledger(url).decide(replace(asked, decided_at=datetime.now(UTC) - age))
 
 
 def test_a_decision_starts_its_training_once_however_often_it_is_handed_on(
@@ -106,3 +108,22 @@ def test_a_decision_starts_no_other_run_than_its_own(shop: Path, run_dag: "RunDa
     assert run.tasks["snapshot"] == "failed"
     assert f"asks for the run 'decision__another', not '{run.run_id}'." in run.log
     assert not (shop / ".keepfit" / "runs").exists()
+
+
+def test_a_training_that_nobody_started_is_started_by_the_sweep_once(shop: Path, run_dag: "RunDag") -> None:
+    record(shop, CONF["decision"], f"decision__{shop.name}", age=timedelta(hours=1))
+    record(shop, "returns:1:just now", "decision__just_now")
+    first, again = run_dag(shop, "keepfit__sweep"), run_dag(shop, "keepfit__sweep")
+    assert (first.tasks["find_unstarted"], first.tasks["start_training"]) == ("success", "success")
+    assert again.tasks["start_training"] == "skipped"
+    (training,) = trainings(shop)
+    assert training.conf == CONF
+    assert DagRun.find(dag_id="returns__train", run_id="decision__just_now") == []
+
+
+def test_a_training_that_was_recorded_is_not_looked_for(shop: Path, run_dag: "RunDag") -> None:
+    record(shop, CONF["decision"], f"decision__{shop.name}", age=timedelta(hours=1))
+    ended = Training(f"decision__{shop.name}", "returns", None, datetime.now(UTC), "1", "pass", (), {})
+    Ledger(load_project(shop).locations.ledger_url).record_training(ended)
+    assert run_dag(shop, "keepfit__sweep", only="find_unstarted").tasks["start_training"] == "skipped"
+    assert trainings(shop) == []

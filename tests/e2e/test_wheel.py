@@ -16,10 +16,12 @@ UV = Path(sys.executable).with_name("uv")
 DAGS = {
     "keepfit__apply",
     "keepfit__sweep",
+    "keepfit__incident",
     "orders__ingest",
     "returns__monitor",
     "returns__predict",
     "returns__release",
+    "returns__replay",
     "returns__train",
 }
 LIST_DAGS = """

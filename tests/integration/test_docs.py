@@ -41,6 +41,7 @@ def test_the_commands_and_options_that_a_page_names_exist(page: Path) -> None:
     ("page", "of"),
     [
         ("approval", ModelSpec),
+        ("policies", ModelSpec),
         ("watching", ModelSpec),
         ("serving", ProjectSpec),
         ("release", ProjectSpec),

@@ -26,6 +26,7 @@ from keepfit.ledger import Ledger, Publication, Training, migrate
 from keepfit.pipeline.log_upkeep import compact_logs
 from keepfit.pipeline.monitoring import MonitorRun
 from keepfit.pipeline.snapshot import take_snapshot
+from keepfit.policy import Signals
 from keepfit.spec import Project, Window, load_project
 from keepfit.steps.measure import measure_performance
 from keepfit.steps.metrics import log_loss
@@ -200,7 +201,7 @@ def test_a_calm_week_is_kept_and_the_ledger_says_why(shop: Shop) -> None:
     )
     stored = shop.ledger.decisions("churn")[0]
     assert (stored.key, stored.window, stored.decided_by) == (done["key"], week(1), "week1")
-    assert stored.evidence["champion"] == "1"
+    assert stored.evidence["signals"]["champion"]["version"] == "1"
     assert set(stored.evidence["drift"]["scores"]) == set(FEATURES)
 
 
@@ -260,6 +261,25 @@ def test_decay_is_measured_as_by_hand_on_the_rows_whose_labels_are_known(shop: S
     by_hand = log_loss(known["left"].to_numpy(np.float64), (1 / (1 + np.exp(-known["visits"]))).to_numpy())
     assert (done["verdict"], done["trigger"]) == ("retrain", "performance")
     assert f"log_loss {by_hand:.4f} on {len(known)} labelled rows is" in done["reason"]
+
+
+def test_how_each_version_did_in_the_window_is_recorded_once(shop: Shop) -> None:
+    frame = shop.customers(week(0)).assign(left=True)
+    shop.publish_truth(week(0), frame)
+    shop.predict(week(0), frame)
+    for name in ("first", "again"):
+        run = shop.run(0, name)
+        run.join_labels()
+        measured = run.measure()
+    known = measured["versions"]["1"]
+    found = {each.metric: each for each in shop.ledger.outcomes("churn")}
+    assert {name: each.value for name, each in found.items()} == {
+        name: value for name, value in known.items() if name != "rows"
+    }
+    assert found["roc_auc"].value is None, "all labels are the same"
+    loss = found["log_loss"]
+    assert (loss.version, loss.role, loss.run_id, loss.rows) == ("1", "champion", "first", known["rows"])
+    assert (loss.window_start, loss.window_end) == (week(0).start, week(0).end)
 
 
 def test_rows_that_the_champions_training_knew_say_nothing_of_its_worth(shop: Shop) -> None:
@@ -331,6 +351,67 @@ def test_rows_of_another_version_do_not_speak_for_the_champion(shop: Shop) -> No
     done = shop.monitor(1)
     assert "log_loss not judged: 0 labelled rows of version 1, 100 needed" in done["reason"]
     assert "7" in shop.ledger.decisions("churn")[0].evidence["performance"]["versions"]
+
+
+def test_what_was_measured_becomes_the_versions_outcome_once(shop: Shop) -> None:
+    shop.live_week(0)
+    run = shop.run(0)
+    run.join_labels()
+    assert shop.ledger.outcomes("churn") == []
+    measured = run.measure()
+    run.measure()
+    again = shop.run(0, "again")
+    again.join_labels()
+    again.measure()
+    kept = {each.metric: each for each in shop.ledger.outcomes("churn")}
+    assert len(shop.ledger.outcomes("churn")) == 3
+    only = measured["roles"][0]
+    assert {name: each.value for name, each in kept.items()} == only["metrics"]
+    found = kept["log_loss"]
+    assert (found.version, found.role, found.rows, found.maturity) == ("1", "champion", only["rows"], 1.0)
+    assert (found.window_start, found.window_end, found.run_id) == (week(0).start, week(0).end, "week0")
+
+
+def test_all_signals_are_kept_with_the_decision_and_nothing_is_kept_twice(shop: Shop) -> None:
+    shop.live_week(0)
+    shop.live_week(1)
+    done = shop.monitor(1)
+    stored = shop.ledger.decision(done["key"])
+    assert stored is not None
+    signals = Signals.of_json(stored.evidence["signals"])
+    assert signals.performance is not None
+    assert signals.performance.noise is not None
+    assert signals.drift is not None
+    assert 0 < signals.performance.noise < 0.1
+    assert signals.calibration.value is not None
+    assert signals.calibration.noise is not None
+    assert signals.prediction.value is not None
+    assert signals.estimate.reason.startswith("Version 1 of churn was registered without holdout_scores")
+    assert signals.drift.weighted.reason == ("not measured: version 1 has no importances; train it again")
+    assert set(stored.evidence) == {"signals", "predicted", "labels", "performance", "drift"}
+    assert set(stored.evidence["performance"]) == {"versions", "roles", "estimated"}
+    assert set(stored.evidence["drift"]) == {"reference_rows", "skipped", "unseen", "scores", "noise"}
+
+
+def test_labels_that_never_come_are_insufficient_data_and_told_with_their_share(shop: Shop) -> None:
+    rules = "policy:\n  rules: [{rule: performance}]\n"
+    shop.write("feature_repo/models/churn.yaml", MODEL[: MODEL.index("policy:")] + rules)
+    told = []
+    for number in range(5):
+        frame = shop.customers(week(number))
+        shop.publish_truth(week(number), frame.assign(left=None).astype({"left": "boolean"}))
+        shop.predict(week(number), frame)
+        done = shop.monitor(number)
+        assert (done["verdict"], done["run_id"]) == ("insufficient", None)
+        told.append(done["reason"])
+    due = sum(shop.customers(week(0))["event_time"] < week(0).end - timedelta(days=2))
+    assert told[0].startswith("log_loss not judged: 0 labelled rows of version 1, 100 needed")
+    assert told[0].endswith(f"; only 0 of {due} labels have come (0.0%)")
+    assert told[3].endswith(
+        "; WARNING: labels have not come for 4 windows, since the one ending 2013-01-08 00:00: "
+        "nobody knows how the model does. Look at customers"
+    )
+    assert "for 5 windows" in told[4]
 
 
 def test_a_column_that_vanished_upstream_blocks(shop: Shop) -> None:
@@ -406,7 +487,7 @@ def test_a_new_champion_ends_the_alarm_and_the_run_keeps_to_the_one_it_found(tmp
     shop.run(0).detect_drift()
     done = shop.run(0).decide()
     assert done["verdict"] == "retrain"
-    assert shop.ledger.decisions("churn")[0].evidence["champion"] == "1"
+    assert shop.ledger.decisions("churn")[0].evidence["signals"]["champion"]["version"] == "1"
     late = shop.monitor(0, "late")
     assert late["reason"] == done["reason"]
     shop.write("feature_repo/models/churn.yaml", MODEL + "  cooldown: 0d\n")

@@ -3,6 +3,7 @@
 import json
 import shutil
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,7 @@ features: shopper
 label: {{column: returned, delay: 1d}}
 train:
   holdout: 10d
+  season: {season}
   min_rows: 100
   candidates: [{candidate}]
 evaluate: {{objective: {objective}}}
@@ -110,9 +112,9 @@ class House:
             pq.write_table(pa.Table.from_pandas(make(first, days, seed), preserve_index=False), file)
             self.shop.lake.publish(table, file, time_column=time, window=window)
 
-    def spec(self, task: str = "classification", candidate: str = "lightgbm") -> None:
+    def spec(self, task: str = "classification", candidate: str = "lightgbm", season: str = "null") -> None:
         objective = "log_loss" if task == "classification" else "rmse"
-        text = MODEL.format(task=task, objective=objective, candidate=CANDIDATES[candidate])
+        text = MODEL.format(task=task, objective=objective, candidate=CANDIDATES[candidate], season=season)
         self.shop.write("models/returns_soon.yaml", text)
 
     def begin(self, run_id: str = "train-1") -> RunFolder:
@@ -171,10 +173,20 @@ def model_of(rebuilt: Rebuilt) -> str:
     return text
 
 
-@pytest.mark.parametrize("task", ["classification", "regression"])
-def test_lightgbm_and_its_training_set_come_out_bit_for_bit(house: House, task: str) -> None:
-    house.spec(task)
+@pytest.mark.parametrize(
+    ("task", "season", "days"),
+    [
+        ("classification", "null", range(59)),
+        ("regression", "{period: 40d, around: 15d}", [*range(5, 35), *range(45, 59)]),
+    ],
+)
+def test_lightgbm_and_its_training_set_come_out_bit_for_bit(
+    house: House, task: str, season: str, days: Sequence[int]
+) -> None:
+    house.spec(task, season=season)
     folder = house.train()
+    taken = pd.read_parquet(folder.file("training_set.parquet"))["event_time"]
+    assert sorted((taken - START).dt.days.unique()) == list(days)
     rebuilt = house.rebuild()
     assert differences(rebuilt) == []
     assert sha256(rebuilt.folder / "training_set.parquet") == sha256(folder.file("training_set.parquet"))

@@ -3,13 +3,16 @@
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from tests.integration.conftest import Shop, new_shop
+from typer.testing import CliRunner
 
+from keepfit.cli.app import app
 from keepfit.ledger import Ledger, Publication, migrate
 from keepfit.pipeline.replaying import ReplayRun
 from keepfit.pipeline.snapshot import open_snapshot, take_snapshot
@@ -39,7 +42,8 @@ evaluate: {objective: log_loss, metrics: [roc_auc]}
 monitor: {performance: {min_rows: 50}}
 """
 START = pd.Timestamp("2020-01-01", tz="UTC")
-DAYS = 60
+DAYS = 80
+WINDOWS = 9
 EVERY = timedelta(days=7)
 
 
@@ -158,8 +162,8 @@ def test_the_windows_lie_back_from_the_end_as_long_as_a_model_can_be_trained(mat
     assert {window.end - window.start for window in matrix.windows} == {EVERY}
     first = matrix.windows[0].start
     # Four days of rows, a day for labels, ten of holdout, and a day for labels again.
-    assert timedelta(days=15) <= first - START < timedelta(days=16 + 7)
-    assert sorted(matrix.cells) == [(s, t) for s in range(6) for t in range(s, 6)]
+    assert timedelta(days=16) <= first - START < timedelta(days=16) + EVERY
+    assert sorted(matrix.cells) == [(s, t) for s in range(WINDOWS) for t in range(s, WINDOWS)]
 
 
 def test_a_cut_is_trained_on_exactly_the_rows_of_a_live_training(
@@ -193,9 +197,13 @@ class Live:
         evaluation, _ = evaluate(candidates, None, split, self.spec)
         return candidates, evaluation, split
 
-    def loss(self, cut: int, start: datetime, end: datetime) -> float:
-        """Return the loss of a cut's model on the labelled rows of a stretch."""
-        candidates, evaluation, _ = self.model(cut)
+    def loss(self, cut: int, start: datetime, end: datetime, like: int | None = None) -> float:
+        """Return the loss of a cut's model on the labelled rows of a stretch.
+
+        Its model is the candidate that was best then, or the one that was best at another cut.
+        """
+        candidates = self.model(cut)[0]
+        evaluation = self.model(cut if like is None else like)[1]
         within = self.rows[(self.rows["event_time"] >= start) & (self.rows["event_time"] < end)]
         return log_loss(within["label"].to_numpy(), candidates[evaluation.challenger].predict(within))
 
@@ -222,7 +230,7 @@ def test_the_matrix_is_what_live_models_give_by_hand(history: History, matrix: M
         assert signals.performance.rows == len(due)
         assert signals.regret is not None
         assert signals.regret.value == pytest.approx(
-            live.loss(cut, first, until) - live.loss(at, first, until), abs=1e-12
+            live.loss(cut, first, until) - live.loss(at, first, until, like=cut), abs=1e-12
         )
         assert signals.rows == asked["ordered_at"].between(window.start, window.end, inclusive="left").sum()
         labelled = asked[asked["returned"].notna()]["ordered_at"]
@@ -236,7 +244,7 @@ def test_the_matrix_is_what_live_models_give_by_hand(history: History, matrix: M
 
 
 def test_a_window_whose_labels_are_not_all_known_has_no_loss(matrix: Matrix) -> None:
-    assert [matrix.cells[0, at].loss is None for at in range(6)] == [False] * 5 + [True]
+    assert [matrix.cells[0, at].loss is None for at in range(WINDOWS)] == [False] * (WINDOWS - 1) + [True]
 
 
 def test_a_second_replay_trains_nothing_again_and_finds_the_same(
@@ -247,3 +255,62 @@ def test_a_second_replay_trains_nothing_again_and_finds_the_same(
     assert not any(run.folder.read(f"cut_{cut}")["reused"] for cut in cuts)
     assert all(again.folder.read(f"cut_{cut}")["reused"] for cut in cuts)
     assert again.matrices() == (matrix,)
+
+
+def replay(history: History, *options: str) -> Any:
+    """Run `keepfit replay`."""
+    return CliRunner().invoke(app, ["replay", *options, "--root", str(history.shop.root)])
+
+
+def test_the_command_tells_of_each_cut_suggests_a_policy_and_writes_the_report(
+    history: History, run: ReplayRun, tmp_path: Path
+) -> None:
+    del run
+    page = tmp_path / "report" / "replay.html"
+    options = ("--cost", "0.01", "--windows", "trailing:28d", "--report", str(page))
+    done = replay(history, "returns_soon", *options)
+    assert done.exit_code == 0, done.output
+    assert "1 of 18, expanding, as of 2020-01-18: trained before" in done.output
+    assert "18 of 18, trailing:28d, as of 2020-03-14: trained on" in done.output
+    assert "policy:\n" in done.output
+    assert "<svg" in page.read_text() or "<img" in page.read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--cost", "0"), "`cost` is 0: what one training costs, in units of the objective summed over"),
+        (("--cost", "nan"), "`cost` is nan: what one training costs"),
+        (
+            ("--cost", "1", "--every", "30d"),
+            "The history of 'returns_soon' is too short to replay: there are",
+        ),
+        (("--cost", "1", "--label-delay", "90d"), "There is no row to train 'returns_soon' on as of"),
+        (("--cost", "1", "--label-delay", "40d"), "is too short to replay"),
+        (("--cost", "1", "--from", "2020-01-05"), "No label was known before the holdout, which begins at"),
+        (("--cost", "1", "--from", "2020-02-20", "--to", "2020-02-01"), "has no window: `from` must be the"),
+        (
+            ("--cost", "1", "--from", "2020-02-25"),
+            "A replay needs 8 windows of 7d at whose start a model can",
+        ),
+        (
+            ("--cost", "1", "--windows", "sliding"),
+            "`windows` has 'sliding', which names no rows to train on.",
+        ),
+        (("--cost", "1", "--every", "weekly"), "`every` is 'weekly'"),
+        (("--cost", "1", "--every", "5m"), "windows of 5m are more than the 1,000 that a replay takes."),
+        (("--cost", "1", "--split", "1"), "`split` is 1: the share of the windows that chooses"),
+    ],
+)
+def test_what_cannot_be_replayed_is_refused_with_the_reason(
+    history: History, options: tuple[str, ...], said: str
+) -> None:
+    done = replay(history, "returns_soon", *options)
+    assert done.exit_code == 1
+    assert said in done.output
+
+
+def test_an_unknown_model_is_refused(history: History) -> None:
+    done = replay(history, "return_soon", "--cost", "1")
+    assert done.exit_code == 1
+    assert "Did you mean 'returns_soon'?" in done.output

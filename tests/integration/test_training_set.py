@@ -107,6 +107,24 @@ def test_history_can_be_cut(open_shop: "Shop", setting: str) -> None:
     assert ids(build(open_shop)) == [3, 5]
 
 
+@pytest.mark.parametrize(
+    ("as_of", "more", "kept"),
+    [
+        ("22", "", [*range(1, 6), *range(9, 16), 19, 20, 21]),
+        ("21 12:00", "", [*range(1, 5), *range(9, 15), 19, 20]),
+        ("22", ", start: 2020-06-04", [4, 5, *range(9, 16), 19, 20, 21]),
+        ("5", "", [2, 3, 4]),
+    ],
+)
+def test_the_same_season_is_picked_from_this_period_and_those_before(
+    open_shop: "Shop", as_of: str, more: str, kept: list[int]
+) -> None:
+    orders(open_shop, [("ann", f"{day}", 10.0, day % 2) for day in range(1, 22)])
+    season = f"delay: 1d}}\ntrain: {{holdout: 1d, season: {{period: 10d, around: 3d}}{more},"
+    open_shop.edit("models/returns_soon.yaml", "delay: 3d}\ntrain: {holdout: 2d,", season)
+    assert ids(build(open_shop, as_of=as_of)) == kept
+
+
 def test_a_label_is_joined_from_another_dataset_by_key_as_known_by_then(open_shop: "Shop") -> None:
     decided = [(1, "4", 0.0), (1, "5", 1.0), (2, "5", 0.0), (3, "9", 1.0), (1, "9", 0.0)]
     frame = pd.DataFrame(decided, columns=["order_id", "decided_at", "came_back"])

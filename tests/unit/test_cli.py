@@ -1,8 +1,10 @@
 import json
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from keepfit.cli.jobs import Job, follow_ups
 from keepfit.cli.starter_data import orders_csv
 from keepfit.embedded.processes import Started
 from keepfit.embedded.status import ComponentStatus, Status, write_status
-from keepfit.ledger import Decision, Deployment, Ledger, Publication, Training
+from keepfit.ledger import Decision, Deployment, Ledger, Outcome, Publication, Training
 from keepfit.spec import Window, load_project
 from keepfit.spec.schema import json_schema
 
@@ -402,6 +404,44 @@ def test_a_training_that_failed_is_done_again_and_one_that_was_judged_is_not(
     ledger.record_training(replace(failed, verdict="undecided", version="2"))
     assert follow_ups(project, monitoring, decided) == []
     assert "is done already (run decision__1)" in capsys.readouterr().out
+
+
+def test_audit_names_a_row_that_was_changed_by_hand_and_a_head_that_is_gone(lived: Path) -> None:
+    whole = keepfit("audit", "--root", lived)
+    links, head = (line.split()[-1] for line in whole.stdout.splitlines())
+    assert (whole.exit_code, links, len(head)) == (0, "4", 64)
+    assert keepfit("audit", "--head", head, "--root", lived).exit_code == 0
+    other = keepfit("audit", "--head", "0" * 63 + "1", "--root", lived)
+    assert (other.exit_code, "which was noted earlier: not in the chain" in other.stderr) == (1, True)
+    ledger = str(load_project(lived).locations.ledger_url).removeprefix("sqlite:///")
+    with closing(sqlite3.connect(ledger)) as connection, connection:
+        connection.execute("DROP TRIGGER decisions_refuse_update")
+        connection.execute("UPDATE decisions SET verdict = 'retrain'")
+    changed = keepfit("audit", "--root", lived)
+    assert changed.exit_code == 1
+    assert changed.stderr.startswith('decisions, row ["k"]: changed since link 2 sealed it. Put it right')
+
+
+def test_loop_shows_what_each_decision_to_train_came_to(lived: Path) -> None:
+    ledger = Ledger(load_project(lived).locations.ledger_url)
+    window, later = Window.parse("2024-04-08", "2024-04-15"), Window.parse("2024-04-15", "2024-04-22")
+    bounds = window.start, window.end
+    ledger.decide(Decision("r", "returns", "p", *bounds, "retrain", "drift", "much drift", {}, "t", "me"))
+    ledger.record_training(Training("t", "returns", "r", window.end, "2", "pass", (), {}))
+    ledger.record_deployment(Deployment("returns", "champion", "1", "2", "returns__train", "won", "r", "t"))
+    ledger.record_outcomes(
+        Outcome("returns", version, "champion", each.start, each.end, "log_loss", value, 70, 1.0, "m")
+        for version, each, value in (("1", window, 0.6931), ("2", later, 0.5))
+    )
+    head, row = keepfit("loop", "returns", "--root", lived).stdout.splitlines()
+    assert head.split()[:4] == ["WINDOW", "END", "VERDICT", "TRIGGER"]
+    cells = re.split(r" {2,}", row)
+    assert cells[:5] == ["2024-04-15 00:00", "retrain", "drift", "pass", "2"]
+    assert cells[6:] == ["-", "log_loss", "0.5", "70", "0.6931", "70", "much drift"]
+    both = keepfit("loop", "returns", "--all", "--root", lived).stdout.splitlines()
+    assert "0 of 5 columns drifted" in both[1]
+    ledger.record_deployment(Deployment("returns", "champion", "2", "1", "anna", "worse", None, "back"))
+    assert " (taken back)  log_loss" in keepfit("loop", "returns", "--root", lived).stdout
 
 
 def test_list_says_what_it_leaves_out(shop: Path) -> None:

@@ -1,6 +1,7 @@
 """The policy's verdicts and, above all, its reasons."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -9,13 +10,18 @@ from hypothesis import strategies as st
 
 from keepfit.policy import (
     Champion,
+    CommonCause,
     DriftSignal,
+    FleetLimit,
     History,
     MissingChange,
     PerformanceSignal,
+    RegretSignal,
     Signals,
+    Verdict,
     decide,
     policy_version,
+    refused_in_a_row,
 )
 from keepfit.spec.model import ModelSpec
 from keepfit.spec.policy import PolicySpec
@@ -86,22 +92,6 @@ def test_decay_on_labels_asks_for_a_training_before_drift_does() -> None:
     )
 
 
-def test_a_metric_where_higher_is_better_decays_downwards() -> None:
-    up = PerformanceSignal("roc_auc", True, 1000, 0.80, 0.70)
-    down = PerformanceSignal("roc_auc", True, 1000, 0.60, 0.70)
-    assert verdict(performance=up).word == "keep"
-    assert verdict(performance=down).trigger == "performance"
-
-
-def test_a_negative_or_zero_holdout_is_judged_by_its_distance() -> None:
-    assert verdict(performance=PerformanceSignal("r2", True, 900, -0.21, -0.20)).word == "keep"
-    assert verdict(performance=PerformanceSignal("r2", True, 900, -0.23, -0.20)).word == "retrain"
-    assert (
-        "is worse than the holdout's 0.0000"
-        in verdict(performance=PerformanceSignal("r2", True, 900, -0.1, 0.0)).reason
-    )
-
-
 def test_drift_asks_for_a_training_when_labels_are_still_out() -> None:
     result = verdict(performance=UNKNOWN, drift=DRIFTED)
     assert (result.word, result.trigger) == ("retrain", "drift_share")
@@ -149,25 +139,6 @@ def test_no_champion_and_no_predictions_say_what_to_do() -> None:
     assert verdict(champion=None).reason == "no champion yet: run churn__train"
     assert verdict(champion=None).word == "insufficient"
     assert verdict(rows=0, performance=BAD).reason == "the window holds no predictions"
-
-
-def test_age_and_new_rows_ask_in_this_order() -> None:
-    rows = {"rule": "new_rows", "at_least": 1000}
-    spec = policy({"rule": "performance"}, {"rule": "calendar", "every": "10d"}, rows)
-    result = verdict(spec, new_rows=2000)
-    assert (result.word, result.trigger) == ("retrain", "calendar")
-    assert result.reason.startswith("the champion's data is 12 d old (limit 10 d); log_loss")
-    assert "2,000 new labelled rows >= 1,000" in result.reason
-    young = policy({"rule": "calendar", "every": "30d"}, rows)
-    assert verdict(young, new_rows=2000).trigger == "new_rows"
-    assert "999 new labelled rows < 1,000" in verdict(young, new_rows=999).reason
-
-
-def test_an_unrecorded_training_time_does_not_count_as_old() -> None:
-    spec = policy({"rule": "performance"}, {"rule": "calendar", "every": "10d"})
-    result = verdict(spec, champion=Champion("1", None))
-    assert result.word == "keep"
-    assert "the champion's training time is not recorded" in result.reason
 
 
 def test_cool_down_turns_a_training_into_a_no_with_its_reason() -> None:
@@ -227,6 +198,8 @@ def test_another_policy_has_another_version_and_the_same_has_the_same() -> None:
     assert policy_version(model()) != policy_version(model(policy={"budget": 1}))
     assert policy_version(model()) != policy_version(model(monitor={"drift": None}))
     assert len(policy_version(model())) == 12
+    said, asked = model(policy={"because": "replay"}), model(monitor={"schedule": "@daily"})
+    assert policy_version(model()) == policy_version(said) == policy_version(asked)
 
 
 @given(
@@ -248,3 +221,134 @@ def test_a_storm_of_alarms_in_any_order_stays_within_cool_down_and_budget(
         near = [abs(end - other) for other in retrained if other != end]
         assert all(each >= timedelta(days=cooldown) for each in near)
         assert sum(timedelta(0) <= end - other < timedelta(days=60) for other in retrained) <= budget
+
+
+HARMLESS = RegretSignal(0.002, 0.004, 6213)
+HARMFUL = RegretSignal(0.02, 0.004, 6213)
+CAUSE = CommonCause("weather", ("wind", "rain"), ("arrivals", "churn"), "weather__20130415")
+
+
+def test_a_shift_that_a_fresh_challenger_cannot_use_is_harmless_and_kept() -> None:
+    result = verdict(drift=DRIFTED, regret=HARMLESS)
+    assert (result.word, result.trigger) == ("keep", "drift_share")
+    assert result.reason.startswith(
+        "harmless shift: a fresh challenger is better by 0.002 on 6,213 labelled rows, chance alone 0.004; "
+        "log_loss 0.4581 on 6,213"
+    )
+    assert verdict(drift=DRIFTED, regret=HARMFUL).word == "retrain"
+    assert verdict(drift=DRIFTED, regret=RegretSignal(None, reason="no labels yet")).word == "retrain"
+    assert verdict(drift=DRIFTED, regret=RegretSignal(float("nan"))).word == "retrain"
+
+
+def test_what_costs_is_not_waved_through_as_a_harmless_shift() -> None:
+    spec = policy({"rule": "drift_share"}, {"rule": "performance"})
+    result = verdict(spec, drift=DRIFTED, performance=BAD, regret=HARMLESS)
+    assert (result.word, result.trigger) == ("retrain", "performance")
+    both = policy({"rule": "all", "of": [{"rule": "drift_share"}, {"rule": "performance"}]})
+    assert verdict(both, drift=DRIFTED, performance=BAD, regret=HARMLESS).word == "retrain"
+    old = policy({"rule": "calendar", "every": "10d"})
+    assert verdict(old, drift=DRIFTED, regret=HARMLESS).trigger == "calendar"
+
+
+def test_a_cause_common_to_several_models_holds_the_training_and_asks_a_person() -> None:
+    result = verdict(history=History(common=CAUSE), drift=DRIFTED)
+    assert (result.word, result.trigger) == ("held", "drift_share")
+    assert result.reason.startswith(
+        "wind, rain of weather moved at once for 2 models: incident weather__20130415 asks whether that is a "
+        "fault; 3 of 4 columns drifted"
+    )
+    assert verdict(history=History(common=CAUSE)).word == "keep"
+    assert verdict(history=History(common=CAUSE), drift=DRIFTED, regret=HARMLESS).word == "keep"
+    broken = DriftSignal(6500, 3, ("a",), 0.9, broken=("x is text now",))
+    assert verdict(history=History(common=CAUSE), drift=broken).word == "blocked"
+
+
+def test_a_reason_begins_with_the_rule_that_called_and_keeps_the_others_in_order() -> None:
+    spec = policy({"rule": "new_rows", "at_least": 9}, {"rule": "drift_share"}, {"rule": "performance"})
+    told = verdict(spec, drift=DRIFTED, new_rows=4).reason.split("; ")
+    assert [each.split()[0] for each in told] == ["3", "4", "log_loss"]
+    quiet = verdict(spec, new_rows=4).reason.split("; ")
+    assert [each.split()[0] for each in quiet] == ["4", "5", "log_loss"]
+
+
+def test_each_decision_says_why_the_policy_was_chosen() -> None:
+    spec = policy(because="chosen by replay of January to March")
+    for changes in ({}, {"drift": DRIFTED}, {"drift": BLIND, "performance": UNKNOWN}):
+        assert verdict(spec, **changes).reason.endswith("; chosen by replay of January to March")
+
+
+def test_time_and_rows_that_pass_are_no_look_at_the_model() -> None:
+    clock = ({"rule": "calendar", "every": "91d"}, {"rule": "new_rows", "at_least": 9})
+    assert (
+        verdict(policy({"rule": "performance"}, *clock), performance=UNKNOWN, new_rows=3).word
+        == "insufficient"
+    )
+    assert verdict(policy(*clock), new_rows=3).word == "keep"
+    assert verdict(policy(*clock), new_rows=None).word == "keep"
+    unrecorded = verdict(policy(*clock), champion=Champion("1", None))
+    assert (unrecorded.word, unrecorded.reason) == (
+        "insufficient",
+        "the champion's training time is not recorded; new labelled rows were not counted",
+    )
+
+
+@pytest.mark.parametrize("parts", [["performance", "calendar"], ["calendar", "performance"]])
+def test_a_combination_with_an_open_part_is_insufficient(parts: list[str]) -> None:
+    rules: dict[str, dict[str, Any]] = {
+        "performance": {"rule": "performance"},
+        "calendar": {"rule": "calendar", "every": "10d"},
+    }
+    spec = policy({"rule": "all", "of": [rules[each] for each in parts]})
+    assert verdict(spec, performance=UNKNOWN).word == "insufficient"
+    assert verdict(spec, performance=BAD).word == "retrain"
+    young = policy({"rule": "all", "of": [{"rule": "performance"}, {"rule": "calendar", "every": "91d"}]})
+    assert verdict(young, performance=UNKNOWN).word == "keep"
+
+
+def test_refused_challengers_in_a_row_break_the_circuit_until_it_has_rested() -> None:
+    refused = tuple(END - timedelta(days=days) for days in (60, 40, 20))
+    result = verdict(history=History(refused=refused), drift=DRIFTED)
+    assert (result.word, result.trigger) == ("keep", "drift_share")
+    assert result.reason.startswith(
+        "the last 3 challengers were refused, so signals start none for 90 d (20 d have passed). "
+        "Look at why, and train by hand; though 3 of 4 columns drifted"
+    )
+    assert verdict(history=History(refused=refused[1:]), drift=DRIFTED).word == "retrain"
+    assert verdict(policy(max_refused=4), History(refused=refused), drift=DRIFTED).word == "retrain"
+    assert verdict(policy(max_refused=None), History(refused=refused), drift=DRIFTED).word == "retrain"
+    assert verdict(policy(rest="20d"), History(refused=refused), drift=DRIFTED).word == "retrain"
+    assert "circuit" not in verdict(history=History(refused=refused)).reason
+
+
+def test_the_fleet_has_a_budget_of_its_own() -> None:
+    def asked(*days: int, fleet: FleetLimit) -> Verdict:
+        history = History(fleet=tuple(END - timedelta(days=each) for each in days))
+        return decide(signals(drift=DRIFTED), (), policy(), history, fleet)
+
+    held = asked(1, 2, 20, fleet=FleetLimit(2))
+    assert held.word == "keep"
+    assert held.reason.startswith("the fleet's budget: 2 of 2 trainings in 7 d are spent; though 3 of 4")
+    assert asked(1, 2, 20, fleet=FleetLimit(3)).word == "retrain"
+    assert asked(1, 2, 20, fleet=FleetLimit(3, 30)).word == "keep"
+    assert asked(1, 2, 20, fleet=FleetLimit()).word == "retrain"
+
+
+def test_what_was_asked_before_counts_the_same_however_it_is_listed() -> None:
+    near = (END - timedelta(days=3), END + timedelta(days=3), END - timedelta(days=30))
+    refused = tuple(END - timedelta(days=each) for each in (60, 40, 20))
+    cooling = [verdict(history=History(listed), drift=DRIFTED) for listed in permutations(near)]
+    assert len(set(cooling)) == 1
+    assert cooling[0].reason.startswith("cool-down of 7 d: the window ending 2013-04-12")
+    resting = [
+        verdict(policy(rest="30d"), History(refused=listed), drift=DRIFTED)
+        for listed in permutations(refused)
+    ]
+    assert len(set(resting)) == 1
+    assert resting[0].reason.startswith("the last 3 challengers were refused")
+
+
+def test_of_two_trainings_that_knew_the_same_the_one_that_passed_ends_the_row() -> None:
+    judged = [(END - timedelta(days=9), False), (END, True), (END, False), (END + timedelta(days=1), False)]
+    for listed in permutations(judged):
+        assert refused_in_a_row(listed, END) == ()
+        assert refused_in_a_row(listed, END + timedelta(days=1)) == (END + timedelta(days=1),)

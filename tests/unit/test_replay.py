@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import combinations, count
 from time import process_time
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -125,6 +125,9 @@ def test_the_oracle_trains_where_it_pays() -> None:
 
 def test_the_oracle_of_equal_costs_is_the_one_with_fewer_trainings() -> None:
     assert oracle(matrix(5, lambda _cut, _at: 1.0), price=0.0).cuts == ()
+    losses = {(0, 1): 5.0, (0, 2): -5.0, (0, 3): 5.0, (1, 2): 5.0, (1, 3): 5.0}
+    # Trained at 1 and 2 it costs nothing either.
+    assert oracle(matrix(4, lambda cut, at: losses.get((cut, at), 0.0)), price=0.0).cuts == (3,)
 
 
 @pytest.mark.parametrize("price", [-0.1, float("nan"), float("inf")])
@@ -144,10 +147,11 @@ def matrices(draw: st.DrawFn, most: int = 8) -> Matrix:
     passing = draw(st.lists(st.booleans(), min_size=windows**2, max_size=windows**2))
     signals = draw(st.lists(measurements(), min_size=4, max_size=4))
     turn = draw(st.integers(1, 7))
+    new_rows = draw(st.lists(st.none() | st.integers(0, 2000), min_size=windows, max_size=windows))
     return matrix(
         windows,
         lambda cut, at: losses[cut * windows + at],
-        measured=lambda cut, at: signals[(turn * cut + at) % 4],
+        measured=lambda cut, at: {**signals[(turn * cut + at) % 4], "new_rows": new_rows[at]},
         passes=lambda old, new: passing[old * windows + new - 1],
     )
 
@@ -165,7 +169,6 @@ def measurements(draw: st.DrawFn) -> Mapping[str, Any]:
         "performance": PerformanceSignal("log_loss", False, 900, draw(value), 0.5, "few labels"),
         "prediction": draw(score),
         "regret": draw(st.none() | st.builds(RegretSignal, value, st.none() | st.floats(0, 0.1))),
-        "new_rows": draw(st.none() | st.integers(0, 2000)),
     }
 
 
@@ -264,9 +267,18 @@ def live(spec: ModelSpec, made: Matrix, walked: Walk, ledger: Ledger) -> list[tu
         taken = ledger.decide(make_decision(spec, window, known, past, "run"))
         said.append((taken.verdict, taken.trigger, taken.reason))
         if step.passed is not None:
-            verdict: Literal["pass", "fail"] = "pass" if step.passed else "fail"
-            run = taken.run_id or ""
-            ledger.record_training(Training(run, spec.name, taken.key, window.end, None, verdict, (), {}))
+            ledger.record_training(
+                Training(
+                    run_id=taken.run_id or "",
+                    model=spec.name,
+                    decision_key=taken.key,
+                    as_of=window.end,
+                    version=None,
+                    verdict="pass" if step.passed else "fail",
+                    reasons=(),
+                    metrics={},
+                )
+            )
     return said
 
 

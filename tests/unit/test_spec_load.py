@@ -172,6 +172,50 @@ def test_a_name_that_could_be_taken_for_another_dag_is_refused(repo: Path, name:
     assert why in problems(repo)[0]
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            """
+            monitor: {drift: null}
+            policy:
+              rules:
+                - {rule: performance}
+                - {rule: any, of: [{rule: m_of_n, m: 2, n: 3, of: {rule: drift_share}}]}
+                - {rule: weighted_drift, threshold: 0.2}
+                - {rule: prediction_drift, threshold: 0.2}
+            """,
+            [
+                "policy.rules[1].of[0].of: `drift_share` goes by `monitor.drift`",
+                "policy.rules[2]: `weighted_drift` goes by `monitor.drift`",
+                "policy.rules[3]: `prediction_drift` goes by `monitor.drift`",
+            ],
+        ),
+        (
+            """
+            monitor: {performance: null}
+            policy: {rules: [{rule: drift_share}, {rule: performance}]}
+            """,
+            ["policy.rules[1]: `performance` goes by `monitor.performance`"],
+        ),
+    ],
+)
+def test_a_rule_that_goes_by_what_is_not_measured_is_refused(repo: Path, text: str, told: list[str]) -> None:
+    write(repo, "models/returns.yaml", dedent(RETURNS) + dedent(text))
+    assert problems(repo) == [
+        f"models/returns.yaml: {each}, which is null: it could never ask. Take the rule out, or measure it."
+        for each in told
+    ]
+
+
+def test_a_policy_by_default_that_is_not_measured_asks_for_one_of_its_own(repo: Path) -> None:
+    write(repo, "models/returns.yaml", dedent(RETURNS) + "monitor: {performance: null}\n")
+    assert problems(repo) == [
+        "models/returns.yaml: policy: its default rule `performance` goes by `monitor.performance`, which is "
+        "null: it could never ask. Write `rules` without it, or measure it."
+    ]
+
+
 def test_datasets_that_do_not_exist_are_told_for_rows_labels_and_inputs(repo: Path) -> None:
     edit(repo, "models/returns.yaml", "dataset: orders", "dataset: order")
     edit(repo, "models/returns.yaml", "delay: 14d", "delay: 14d, dataset: outcomes")

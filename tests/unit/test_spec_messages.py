@@ -145,6 +145,25 @@ def candidate(folder: Path, **fields: Any) -> list[str]:
             "train.start: wrong type: needs a time, such as 2013-01-01T00:00:00Z, got 'yesterday'.",
         ),
         ({"train": {"holdout": "1d", "candidates": []}}, "train.candidates: must not be empty."),
+        (
+            {"train": MODEL["train"] | {"length": "90d", "season": {"period": "365d", "around": "45d"}}},
+            "train: `length` and `season` both say which rows to train on. Keep one of the two.",
+        ),
+        (
+            {"train": MODEL["train"] | {"season": {"period": "60d", "around": "30d"}}},
+            "train.season: `around` is 30d: from half a `period` on, 60d, it leaves no row out. "
+            "Choose a shorter one.",
+        ),
+        (
+            {"train": MODEL["train"] | {"season": {"period": "365d", "around": "35d"}}},
+            "`train.season.around` is 35d, but the holdout begins 35d back (`label.delay` and "
+            "`train.holdout`): choose a longer `around`, or the holdout is last season's.",
+        ),
+        (
+            {"train": MODEL["train"] | {"season": {"period": "365d"}}},
+            "train.season.around: is missing. How far"
+            " a row's event time may lie from the same moment of its own period, before and after.",
+        ),
     ],
 )
 def test_what_pydantic_refuses_is_said_in_plain_words(
@@ -209,7 +228,7 @@ CALENDAR = {"rule": "calendar", "every": "7d"}
         ),
         ({"every": "7d"}, f": `rule` is missing: one of {RULES}."),
         ("calendar", ": wrong type: needs fields of its own, got 'calendar'."),
-        ({**CALENDAR, "evry": "7d"}, ".evry: unknown field. Did you mean 'every'?"),
+        ({**CALENDAR, "everyy": "7d"}, ".everyy: unknown field. Did you mean 'every'?"),
         ({"rule": "drift_share", "share": 1.5}, ".share: must be at most 1.0, got 1.5."),
         ({"rule": "drift_share", "share": 0}, ".share: must be greater than 0.0, got 0."),
         ({"rule": "performance", "worse_by": 0}, ".worse_by: must be greater than 0.0, got 0."),

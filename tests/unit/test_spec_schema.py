@@ -48,7 +48,7 @@ def defaults(part: Any) -> Iterator[tuple[str, Any, Any]]:
 
 def test_durations_show_their_defaults_as_one_would_write_them() -> None:
     shown = {name: default for kind in KINDS for name, default, _ in defaults(json_schema(kind))}
-    durations = {"lookback": "0d", "timeout": "6h", "cooldown": "7d", "budget_period": "90d"}
+    durations = {"lookback": "0d", "timeout": "6h", "cooldown": "7d", "rest": "90d"}
     assert {name: shown.get(name) for name in durations} == durations
     assert json_schema("dataset")["properties"]["timeout"]["default"] == "1h"
 

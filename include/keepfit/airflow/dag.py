@@ -10,7 +10,9 @@ from airflow.sdk import DAG, ExceptionRetryPolicy, Param, PartitionedAssetTimeta
 from keepfit import errors
 from keepfit.spec import Project
 
-Verb = Literal["ingest", "quarantine", "train", "predict", "monitor", "release", "apply", "sweep"]
+Verb = Literal[
+    "ingest", "quarantine", "train", "predict", "monitor", "release", "replay", "apply", "sweep", "incident"
+]
 Pool = Literal["keepfit_features", "keepfit_training"]
 
 _FINAL = (

@@ -11,10 +11,12 @@ from airflow.sdk.exceptions import AirflowException
 
 from keepfit.airflow.apply import apply_dag
 from keepfit.airflow.docs import problem_doc
+from keepfit.airflow.incident import incident_dag
 from keepfit.airflow.ingest import ingest_dag, quarantine_dag
 from keepfit.airflow.monitor import monitor_dag
 from keepfit.airflow.predict import predict_dag
 from keepfit.airflow.release import release_dag
+from keepfit.airflow.replay import replay_dag
 from keepfit.airflow.specs import load_for
 from keepfit.airflow.sweep import sweep_dag
 from keepfit.airflow.train import train_dag
@@ -22,7 +24,13 @@ from keepfit.errors import KeepfitError, SpecError
 from keepfit.spec import Problem, Project
 from keepfit.spec.load import PROJECT_FILE
 
-_MODEL_DAGS = {"train": train_dag, "predict": predict_dag, "monitor": monitor_dag, "release": release_dag}
+_MODEL_DAGS = {
+    "train": train_dag,
+    "predict": predict_dag,
+    "monitor": monitor_dag,
+    "release": release_dag,
+    "replay": replay_dag,
+}
 
 
 def project_dags(root: Path) -> dict[str, DAG]:
@@ -59,6 +67,7 @@ def _builders(project: Project) -> Iterator[tuple[str, str, Callable[[], DAG]]]:
             yield f"{name}__{verb}", f"models/{name}.yaml", partial(build, project, model)
     yield "keepfit__apply", PROJECT_FILE, partial(apply_dag, project)
     yield "keepfit__sweep", PROJECT_FILE, partial(sweep_dag, project)
+    yield "keepfit__incident", PROJECT_FILE, partial(incident_dag, project)
 
 
 def _invalid_dags(problems: Iterable[Problem]) -> Iterator[DAG]:

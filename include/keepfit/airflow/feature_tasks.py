@@ -96,6 +96,19 @@ def check_aliases(root: str) -> None:
 
 
 @task(multiple_outputs=False)
+def find_unstarted(root: str) -> list[Handoff]:
+    """Hand on each decision to train whose run nobody may have started."""
+    from keepfit.pipeline.unstarted import find_unstarted
+    from keepfit.spec import load_project
+
+    Trigger.of(get_current_context())
+    found = find_unstarted(load_project(Path(root)), datetime.now(UTC))
+    for each in found:
+        _log.info("%s: run %s has left no record", each["model"], each["decision"]["run_id"])
+    return found
+
+
+@task(multiple_outputs=False)
 def compact_logs(root: str) -> dict[str, list[str]]:
     """Put together the small files of the prediction logs; return the days of each model that had some."""
     from keepfit.airflow.access import airflow_access

@@ -8,7 +8,7 @@ from keepfit.airflow import tasks
 from keepfit.airflow.assets import dataset_asset
 from keepfit.airflow.dag import new_dag, pool
 from keepfit.airflow.docs import dataset_doc
-from keepfit.airflow.operators import trigger_recomputation
+from keepfit.airflow.operators import trigger_runs
 from keepfit.airflow.params import ingest_params, quarantine_params
 from keepfit.airflow.sensors import DatasetSensor
 from keepfit.spec import DatasetSpec, Project
@@ -54,7 +54,7 @@ def quarantine_dag(project: Project, spec: DatasetSpec) -> DAG:
 
 def _published(spec: DatasetSpec, rows: Any) -> None:
     published = tasks.publish.override(outlets=[dataset_asset(spec.name)])(rows)
-    trigger_recomputation(tasks.outdated(published))
+    trigger_runs("recompute", tasks.outdated(published))
     if spec.feature_views:
         tasks.materialize.override(pool=pool("keepfit_features"))(published)
 

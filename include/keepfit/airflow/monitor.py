@@ -8,7 +8,7 @@ from keepfit.airflow import tasks
 from keepfit.airflow.assets import champion_asset, predictions_asset
 from keepfit.airflow.dag import new_dag
 from keepfit.airflow.docs import model_doc
-from keepfit.airflow.operators import TriggerTraining
+from keepfit.airflow.operators import TriggerTraining, trigger_runs
 from keepfit.airflow.params import window_params
 from keepfit.airflow.sensors import LabelSensor
 from keepfit.spec import ModelSpec, Project
@@ -32,7 +32,10 @@ def monitor_dag(project: Project, spec: ModelSpec) -> DAG:
         if spec.watch:
             tasks.watch.override(outlets=[champion_asset(spec.name)])(ready)
         drift = tasks.detect_drift(tasks.measure(tasks.join_labels(ready)))
-        TriggerTraining(task_id="trigger_training", model=spec.name, decision=tasks.decide(drift))
+        known = tasks.challenge(drift) if spec.policy.may_need_challenger else drift
+        decision = tasks.decide(known)
+        TriggerTraining(task_id="trigger_training", model=spec.name, decision=decision)
+        trigger_runs("trigger_incident", tasks.incidents(decision))
         tasks.draw_drift(drift)
     return dag
 

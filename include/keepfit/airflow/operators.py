@@ -38,14 +38,14 @@ class TriggerTraining(TriggerDagRunOperator):
         super().execute(context)
 
 
-def trigger_recomputation(windows: Any) -> Any:
-    """Start a run for each window that the `outdated` task names; one that is there already stays alone.
+def trigger_runs(task_id: str, runs: Any) -> Any:
+    """Start each run that a task lists with its DAG, id and conf; one that is there already stays alone.
 
     Unlike an event of an asset, a run is not lost on a DAG that is paused: it waits.
     """
     return TriggerDagRunOperator.partial(
-        task_id="recompute",
+        task_id=task_id,
         logical_date=None,
         skip_when_already_exists=True,
         openlineage_inject_parent_info=False,
-    ).expand_kwargs(windows)
+    ).expand_kwargs(runs)

@@ -90,6 +90,33 @@ def release_params() -> dict[str, Param]:
     }
 
 
+def replay_params() -> dict[str, Param]:
+    """Ask for what a replay takes."""
+    return {
+        "from": _moment("Where the first window starts. Empty: as early as a model can be trained."),
+        "to": _moment("Where the last window ends. Empty: where the published data ends."),
+        "every": _duration("The windows' length: how often the model is monitored.", "7d"),
+        "label_delay": _duration("How late labels are known. Empty: as the model's file says."),
+        "windows": _text(
+            "Which rows a training may take, besides what the model's file says, with commas between: "
+            "expanding, trailing:91d, season:365d/45d."
+        ),
+        "cost": Param(
+            None,
+            type=["null", "number"],
+            exclusiveMinimum=0,
+            description="What one training costs, in units of the objective summed over windows.",
+        ),
+        "split": Param(
+            0.5,
+            type="number",
+            exclusiveMinimum=0,
+            exclusiveMaximum=1,
+            description="The share of the windows that chooses the policy; the rest reports.",
+        ),
+    }
+
+
 def predict_params() -> dict[str, Param]:
     """Ask for what a batch prediction takes."""
     version = Param(
@@ -104,3 +131,8 @@ def _moment(description: str) -> Param:
 
 def _text(description: str) -> Param:
     return Param(None, type=["null", "string"], description=description)
+
+
+def _duration(description: str, default: str | None = None) -> Param:
+    kind = "string" if default else ["null", "string"]
+    return Param(default, type=kind, pattern=r"^\d+\s*[smhdw]$", description=description)

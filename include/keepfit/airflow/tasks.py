@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from keepfit.pipeline.monitoring import MonitorRun
     from keepfit.pipeline.prediction import PredictionRun
     from keepfit.pipeline.releasing import ReleaseRun
+    from keepfit.pipeline.replaying import ReplayRun
     from keepfit.pipeline.snapshot import Snapshot
     from keepfit.pipeline.training import TrainingRun
 
@@ -231,6 +232,12 @@ def detect_drift(run: Handoff) -> Handoff:
 
 
 @task(multiple_outputs=False)
+def challenge(run: Handoff) -> Handoff:
+    """Hold a fresh challenger against the champion, where the verdict hangs on it; it is never deployed."""
+    return _hand_on(run, _monitor(run).challenge())
+
+
+@task(multiple_outputs=False)
 def draw_drift(run: Handoff) -> Handoff:
     """Draw Evidently's report of the window; no decision hangs on it."""
     return _hand_on(run, _monitor(run).draw_drift())
@@ -251,6 +258,46 @@ def watch(run: Handoff) -> Handoff:
 def decide(run: Handoff) -> Handoff:
     """Decide whether to retrain, and record it with its reason; the first decision on a window stands."""
     return _hand_on(run, _monitor(run).decide())
+
+
+@task(multiple_outputs=False)
+def incidents(decision: Handoff) -> list[dict[str, Any]]:
+    """Name the incidents that a window is part of, as a trigger takes them."""
+    from keepfit.pipeline.answering import incident_run_id
+
+    return [
+        {
+            "trigger_dag_id": "keepfit__incident",
+            "trigger_run_id": incident_run_id(key),
+            "conf": {"incident": key},
+        }
+        for key in decision["incidents"]
+    ]
+
+
+@task(multiple_outputs=False)
+def lay_out(run: Handoff) -> list[Handoff]:
+    """Write the history with its features and lay out its windows; hand on one piece of work for each cut."""
+    handed = _hand_on(run, laid_out := _replay(run).lay_out())
+    return [{"folder": handed["folder"], "index": index} for index in range(laid_out["cuts"])]
+
+
+@task(multiple_outputs=False)
+def train_cut(run: Handoff) -> Handoff:
+    """Train at one cut, unless that was done before, and score what follows."""
+    return _hand_on(run, _replay(run).train_cut(run["index"]))
+
+
+@task(multiple_outputs=False)
+def assemble(runs: Sequence[Handoff]) -> Handoff:
+    """Hold every model against every window from its cut on."""
+    return _hand_on(runs[0], _replay(runs[0]).assemble())
+
+
+@task(multiple_outputs=False)
+def choose(run: Handoff) -> Handoff:
+    """Choose the policy that would have cost least, and say what to write into the model's file."""
+    return _hand_on(run, _replay(run).choose())
 
 
 def _about(key: str) -> dict[str, Any]:
@@ -287,6 +334,12 @@ def _prediction(run: Handoff) -> "PredictionRun":
     from keepfit.pipeline.prediction import PredictionRun
 
     return PredictionRun(_snapshot(run))
+
+
+def _replay(run: Handoff) -> "ReplayRun":
+    from keepfit.pipeline.replaying import ReplayRun
+
+    return ReplayRun(_snapshot(run))
 
 
 def _monitor(run: Handoff) -> "MonitorRun":

@@ -9,10 +9,14 @@ from typer.core import TyperGroup
 
 from keepfit.cli import (
     apply,
+    audit,
+    calibrate,
     card,
     check,
     environment,
     features,
+    incidents,
+    loop,
     moves,
     new,
     propose,
@@ -20,6 +24,7 @@ from keepfit.cli import (
     rebuild,
     records,
     release,
+    replay,
     run,
     schema,
     serve,
@@ -59,7 +64,12 @@ app.command()(run.run)
 app.command()(rebuild.rebuild)
 app.command()(quarantine.quarantine)
 app.command()(propose.propose)
+app.command()(calibrate.calibrate)
 app.command()(records.decisions)
+app.command()(incidents.incidents)
+app.command()(replay.replay)
+app.command()(loop.loop)
+app.command()(audit.audit)
 app.command()(card.card)
 app.command()(moves.history)
 app.command()(moves.live)

@@ -15,7 +15,7 @@ from keepfit.pipeline.snapshot import Snapshot, take_snapshot
 from keepfit.spec import Project, Window
 from keepfit.spec.window import parse_moment
 
-Verb = Literal["ingest", "quarantine", "train", "predict", "monitor", "release"]
+Verb = Literal["ingest", "quarantine", "train", "predict", "monitor", "release", "replay"]
 
 _WAYS: Mapping[Verb, Callable[[Snapshot], ways.Done]] = {
     "ingest": ways.ingest,
@@ -24,6 +24,7 @@ _WAYS: Mapping[Verb, Callable[[Snapshot], ways.Done]] = {
     "predict": ways.predict,
     "monitor": ways.monitor,
     "release": ways.release,
+    "replay": ways.replay,
 }
 _DEFAULTS: Mapping[Verb, Mapping[str, Any]] = {
     "ingest": {"full_refresh": False, "recompute": False},
@@ -32,6 +33,7 @@ _DEFAULTS: Mapping[Verb, Mapping[str, Any]] = {
     "predict": {"version": None},
     "monitor": {},
     "release": dict.fromkeys(("action", "version", "time", "role", "share", "reason", "who")),
+    "replay": dict.fromkeys(("from", "to", "every", "label_delay", "windows", "cost", "split")),
 }
 _INDENT = " " * 6
 
@@ -112,10 +114,7 @@ def _recomputation(project: Project, outdated: Mapping[str, str]) -> Job:
 
 
 def _training(project: Project, job: Job, decision: Mapping[str, Any]) -> Job | None:
-    """Return the training a monitoring has decided on, by the decision's run id, unless it is done.
-
-    One that failed came to no verdict: it is done again, from the snapshot it began with.
-    """
+    """Return the training a monitoring has decided on, unless it is done."""
     run_id = decision.get("run_id")
     if run_id is None:
         return None
@@ -125,8 +124,16 @@ def _training(project: Project, job: Job, decision: Mapping[str, Any]) -> Job | 
     if any(training.run_id == run_id and training.verdict != "error" for training in done):
         typer.echo(f"The training that this asks for is done already (run {run_id}).")
         return None
-    settings = {**_DEFAULTS["train"], "promotion": project.model(job.name).promotion, **decision["conf"]}
-    return Job("train", job.name, run_id, None, settings)
+    return decided(project, job.name, run_id, decision["conf"])
+
+
+def decided(project: Project, model: str, run_id: str, conf: Mapping[str, Any]) -> Job:
+    """Return the training that a decision asks for, by the decision's run id.
+
+    One that failed came to no verdict: it is done again, from the snapshot it began with.
+    """
+    settings = {**_DEFAULTS["train"], "promotion": project.model(model).promotion, **conf}
+    return Job("train", model, run_id, None, settings)
 
 
 def _snapshot(project: Project, job: Job) -> Snapshot:

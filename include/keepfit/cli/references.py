@@ -2,21 +2,24 @@
 
 from collections.abc import Iterator
 
-from keepfit.errors import UnknownPluginError
+from keepfit.errors import PolicyError, UnknownPluginError
 from keepfit.plugins import Group, find
+from keepfit.policy import own_policy
 from keepfit.spec import DatasetSpec, ModelSpec, Problem, Project
 from keepfit.spec.dataset import PluginSource
+from keepfit.spec.policy import Own
 from keepfit.spec.text_file import text_problem
 
 
 def plugin_problems(project: Project) -> Iterator[Problem]:
-    """Look up every source, trainer and metric by its name."""
+    """Look up every source, trainer, metric and policy by its name."""
     for dataset in project.datasets.values():
         for field, group, name in _of_dataset(dataset):
             yield from _lookup(f"datasets/{dataset.name}.yaml", field, group, name)
     for model in project.models.values():
         for field, group, name in _of_model(model):
             yield from _lookup(f"models/{model.name}.yaml", field, group, name)
+        yield from _policy_problems(model)
 
 
 def _of_dataset(dataset: DatasetSpec) -> Iterator[tuple[str, Group, str]]:
@@ -30,6 +33,16 @@ def _of_model(model: ModelSpec) -> Iterator[tuple[str, Group, str]]:
     yield "evaluate.objective", "metrics", model.evaluate.objective
     for index, metric in enumerate(model.evaluate.metrics):
         yield f"evaluate.metrics[{index}]", "metrics", metric
+
+
+def _policy_problems(model: ModelSpec) -> Iterator[Problem]:
+    for place, rule in model.policy.parts():
+        if isinstance(rule, Own):
+            try:
+                own_policy(rule)
+            except (PolicyError, UnknownPluginError) as error:
+                field = "params" if isinstance(error, PolicyError) else "function"
+                yield Problem(f"models/{model.name}.yaml", f"{place}.{field}", str(error))
 
 
 def _lookup(file: str, field: str, group: Group, name: str) -> Iterator[Problem]:

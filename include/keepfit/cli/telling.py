@@ -113,4 +113,8 @@ _WORDS: Mapping[str, Callable[[Result, Snapshot], Lines]] = {
     "join_labels": _told,
     "measure": _told,
     "watch": told_watch,
+    "lay_out": _told,
+    "train_cut": _told,
+    "assemble": _told,
+    "choose": _told,
 }

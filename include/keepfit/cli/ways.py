@@ -83,6 +83,8 @@ def monitor(snapshot: Snapshot) -> Done:
     yield "join_labels", run.join_labels()
     yield "measure", run.measure()
     yield "detect_drift", run.detect_drift()
+    if snapshot.the_model.policy.may_need_challenger:
+        yield "challenge", run.challenge()
     yield "decide", run.decide()
     yield "draw_drift", run.draw_drift()
     if snapshot.the_model.watch:
@@ -107,3 +109,16 @@ def _maker(table: str, snapshot: Snapshot) -> str:
     """Say what to run for a table: a model's predictions are made by the model."""
     model = snapshot.the_model.name
     return f"{model} --step predict" if table == f"predictions__{model}" else table
+
+
+def replay(snapshot: Snapshot) -> Done:
+    """Train at every cut of the history, hold each model against each later window, and choose a policy."""
+    from keepfit.pipeline.replaying import ReplayRun
+
+    run = ReplayRun(snapshot)
+    laid_out = run.lay_out()
+    yield "lay_out", laid_out
+    for index in range(laid_out["cuts"]):
+        yield "train_cut", run.train_cut(index)
+    yield "assemble", run.assemble()
+    yield "choose", run.choose()

@@ -13,8 +13,8 @@ from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 from keepfit.errors import LedgerError
 from keepfit.spec.database_url import url_problem
 
-BUSY_MS = 30_000
-"""How long others are waited for."""
+BUSY_MS = 120_000
+"""How long others are waited for: rulings on a million rows are one transaction."""
 _ALONE = "keepfit_alone"
 _LOCK = 0x6C65646765
 """The key of PostgreSQL's advisory lock of all who append: "ledge" in ASCII."""

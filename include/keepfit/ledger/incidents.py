@@ -1,11 +1,11 @@
 """Incidents: a cause that several models have in common, and what somebody said it was."""
 
-from sqlalchemy import ColumnElement, exists, true
+from sqlalchemy import ColumnElement, and_, exists, true
 
 from keepfit.errors import LedgerError
-from keepfit.ledger.records import Incident, IncidentAnswer
+from keepfit.ledger.records import Decision, Incident, IncidentAnswer
 from keepfit.ledger.store import Store
-from keepfit.ledger.tables import incident_answers, incidents
+from keepfit.ledger.tables import decisions, incident_answers, incidents
 
 
 class Incidents(Store):
@@ -44,6 +44,23 @@ class Incidents(Store):
         of = incident_answers.c
         wanted = of.incident_key == key
         return next(iter(self._read(IncidentAnswer, incident_answers, wanted, of.answered_at)), None)
+
+    def incident_answers(self) -> dict[str, IncidentAnswer]:
+        """Return what was said of incidents, by their keys."""
+        found = self._read(IncidentAnswer, incident_answers, true(), incident_answers.c.answered_at)
+        return {each.incident_key: each for each in found}
+
+    def concerned(self, incident: Incident) -> list[Decision]:
+        """List the decisions that wait for an incident's answer or are blocked with it, by model and time.
+
+        A window may have several causes; the decision's evidence names all their incidents.
+        """
+        of = decisions.c
+        at_once = and_(of.window_start < incident.window_end, of.window_end > incident.window_start)
+        wanted = and_(of.verdict.in_(("held", "blocked")), at_once)
+        found = self._read(Decision, decisions, wanted, of.window_end)
+        named = (each for each in found if incident.key in each.incidents)
+        return sorted(named, key=lambda each: each.model)
 
     def _found(self, wanted: ColumnElement[bool]) -> list[Incident]:
         return self._read(Incident, incidents, wanted, incidents.c.opened_at)

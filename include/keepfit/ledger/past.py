@@ -2,12 +2,13 @@
 
 from datetime import datetime
 
-from sqlalchemy import Connection, and_
+from sqlalchemy import Connection, and_, true
 
 from keepfit.ledger.chain import append
-from keepfit.ledger.records import Decision, Deployment, Incident, Training
+from keepfit.ledger.records import Decision, Deployment, Incident, IncidentAnswer, Training
 from keepfit.ledger.store import records, row_of
-from keepfit.ledger.tables import decisions, deployments, incidents, trainings
+from keepfit.ledger.tables import decisions, deployments, incident_answers, incidents, trainings
+from keepfit.spec import Window
 
 
 class Past:
@@ -53,6 +54,24 @@ class Past:
         """Return the incident of a key, if there is one."""
         of = incidents.c
         return next(iter(records(self._connection, Incident, incidents, of.key == key, of.key)), None)
+
+    def held(self, after: datetime, until: datetime) -> list[Decision]:
+        """List the fleet's decisions that an incident held, of windows as `asked` takes them."""
+        of = decisions.c
+        wanted = and_(of.verdict == "held", of.window_end > after, of.window_end <= until)
+        return records(self._connection, Decision, decisions, wanted, of.window_end)
+
+    def incidents(self, view: str, window: Window) -> list[Incident]:
+        """List the incidents of a view whose windows overlap one, oldest first."""
+        of = incidents.c
+        wanted = and_(of.view == view, of.window_start < window.end, of.window_end > window.start)
+        return records(self._connection, Incident, incidents, wanted, of.opened_at)
+
+    def answers(self) -> dict[str, IncidentAnswer]:
+        """Return what was said of incidents, by their keys."""
+        of = incident_answers.c
+        found = records(self._connection, IncidentAnswer, incident_answers, true(), of.answered_at)
+        return {each.incident_key: each for each in found}
 
     def open_incident(self, incident: Incident) -> Incident:
         """Open an incident together with the decision, or not at all; return the one that stands."""

@@ -101,6 +101,16 @@ class Decision(_Record):
         """The window decided about."""
         return Window(self.window_start, self.window_end)
 
+    @property
+    def incidents(self) -> tuple[str, ...]:
+        """The keys of all incidents it is part of, the widest first."""
+        return tuple(self.evidence.get("incidents", ()))
+
+    @property
+    def conf(self) -> dict[str, str]:
+        """What the training that it asks for is started with."""
+        return {"as_of": self.window_end.isoformat(), "reason": self.reason, "decision": self.key}
+
 
 @dataclass(frozen=True)
 class Training(_Record):
@@ -178,7 +188,7 @@ class Incident(_Record):
     window_end: datetime
     columns: tuple[str, ...]
     models: int
-    """How many models were held when it was opened."""
+    """How many models lean on what is suspect."""
     reason: str
     opened_by: str
     opened_at: datetime = field(default_factory=_now)

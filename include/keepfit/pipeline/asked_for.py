@@ -22,8 +22,12 @@ def refuse_unasked(project: Project, model: str | None, run_id: str, settings: M
     if model is None or decision is None:
         return
     from keepfit.ledger import Ledger
+    from keepfit.pipeline.fleet import as_released
 
-    found = Ledger(project.locations.ledger_url).decision(decision)
+    ledger = Ledger(project.locations.ledger_url)
+    found = ledger.decision(decision)
+    if found:
+        found = as_released(found, ledger.incident_answers())
     what = _differs(found, model, run_id, settings.get("as_of")) if found else "is not in the ledger"
     if what:
         raise ConfError(

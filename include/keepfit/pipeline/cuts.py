@@ -12,18 +12,20 @@ from typing import TYPE_CHECKING, Any
 from keepfit.backends.lock import alone
 from keepfit.pipeline.folder import RunFolder
 from keepfit.spec import ModelSpec
+from keepfit.spec.project import EngineSpec
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from keepfit.backends.coded_model import CodedModel
+    from keepfit.backends.sketches import Sketch
     from keepfit.plugins import Model
     from keepfit.steps.evaluate import Evaluation
     from keepfit.steps.split import Split
 
 LAYOUT = 1
 """Of what a cut keeps; another one is trained anew."""
-CUT, HOLDOUT, REFERENCE = "cut", "holdout.parquet", "reference.parquet"
+CUT, HOLDOUT, SKETCHES = "cut", "holdout.parquet", "sketches.parquet"
 _SHAPING = ("task", "features", "label", "train", "evaluate")
 _NOT_SHAPING = {"train": {"calendar", "timeout", "length", "start"}}
 """Which rows there are is told by the rows."""
@@ -47,12 +49,18 @@ class Cut:
 
         return Evaluation.of_json(self.stored["evaluation"])
 
+    @cached_property
+    def models(self) -> "list[CodedModel]":
+        """All candidates."""
+        from keepfit.backends import model_files
+
+        files = enumerate(self.stored["files"])
+        return [model_files.load(self.folder.file(_named(index)), each) for index, each in files]
+
     @property
     def model(self) -> "CodedModel":
         """The best candidate."""
-        from keepfit.backends import model_files
-
-        return model_files.load(self.folder.file(_named(self.evaluation.challenger)), self.stored["files"])
+        return self.models[self.evaluation.challenger]
 
     @property
     def holdout(self) -> "pd.DataFrame":
@@ -60,6 +68,13 @@ class Cut:
         import pandas as pd
 
         return pd.read_parquet(self.folder.file(HOLDOUT))
+
+    @cached_property
+    def sketches(self) -> "dict[str, Sketch]":
+        """What windows are held against: the features of its training rows, the scores of its holdout."""
+        from keepfit.backends.sketches import read_sketches
+
+        return read_sketches(self.folder.file(SKETCHES))
 
 
 class Cuts:
@@ -94,9 +109,12 @@ class Cuts:
 
 def _train(folder: RunFolder, split: "Split", features: Mapping[str, str], spec: ModelSpec) -> None:
     """Train all candidates as a training run does, and keep the best."""
+    from keepfit.backends.engine import engine
+    from keepfit.backends.sketches import write_sketches
     from keepfit.steps.cost import one_row_ms, size_mb
-    from keepfit.steps.evaluate import evaluate
-    from keepfit.steps.register import reference_sample
+    from keepfit.steps.evaluate import CHALLENGER, evaluate
+    from keepfit.steps.importance import importances
+    from keepfit.steps.sketch_reference import sketch_training
     from keepfit.steps.train import train
 
     began = time.perf_counter()
@@ -104,12 +122,13 @@ def _train(folder: RunFolder, split: "Split", features: Mapping[str, str], spec:
     saved = [_saved(folder, _named(index), each.model) for index, each in enumerate(trained)]
     evaluation, scores = evaluate([model for model, _ in saved], None, split, spec)
     best = evaluation.challenger
-    model, files = saved[best]
+    model = saved[best][0]
     with folder.staged(HOLDOUT) as staged:
         scores.to_parquet(staged, index=False)
-    with folder.staged(REFERENCE) as staged:
-        sample = reference_sample(model, split.train, model.coding.features, spec.train.seed)
-        sample.to_parquet(staged, index=False)
+    with folder.scratch("sketch") as scratch, engine(EngineSpec(), scratch) as connection:
+        sketches = sketch_training(connection, model, split.train, scores[CHALLENGER])
+    with folder.staged(SKETCHES) as staged:
+        write_sketches(staged, sketches)
     measured = replace(
         evaluation,
         latency_ms=one_row_ms(model, split.holdout, time.perf_counter),
@@ -119,7 +138,9 @@ def _train(folder: RunFolder, split: "Split", features: Mapping[str, str], spec:
         CUT,
         {
             "evaluation": measured.to_json(),
-            "files": files,
+            "features": list(model.coding.features),
+            "importances": importances(model, split.holdout, list(model.coding.features), spec).to_json(),
+            "files": [files for _, files in saved],
             "params": dict(trained[best].params),
             "rows": trained[best].rows,
             "seconds": time.perf_counter() - began,

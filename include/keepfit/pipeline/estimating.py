@@ -1,4 +1,4 @@
-"""The estimate without labels of a monitoring run: told beside the rest, and nothing is decided by it."""
+"""The estimate without labels of a monitoring run: told beside the rest, and a signal without a rule."""
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -8,10 +8,13 @@ from keepfit.pipeline.champion import LiveVersion
 from keepfit.pipeline.describing import HOLDOUT_SCORES
 from keepfit.pipeline.monitored import PREDICTIONS, tables
 from keepfit.pipeline.snapshot import Snapshot
+from keepfit.policy import Score
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from keepfit.steps.estimate import Estimated
 
 ROWS = 200_000
 """A sample of the window's rows, as large as this, tells as much as all of them."""
@@ -40,11 +43,20 @@ def estimate_window(snapshot: Snapshot, champion: LiveVersion) -> dict[str, Any]
         if found.metrics[name] is not None and found.reference[name] is not None
     )
     told = f"estimated without labels on {found.rows:,} rows: {values}; {LIMIT}"
-    return {**asdict(found), "limit": LIMIT, "reason": None, "told": told}
+    score = _of_objective(found, spec.evaluate.objective)
+    return {**asdict(found), "limit": LIMIT, "reason": None, "told": told, "score": asdict(score)}
+
+
+def _of_objective(found: "Estimated", name: str) -> Score:
+    value = found.metrics.get(name)
+    if value is None:
+        return Score(reason=f"{name} is not estimated without labels")
+    return Score(value, found.errors.get(name), "")
 
 
 def _none(reason: str) -> dict[str, Any]:
-    return {"metrics": None, "reason": reason, "told": f"not estimated without labels: {reason}"}
+    told = f"not estimated without labels: {reason}"
+    return {"metrics": None, "reason": reason, "told": told, "score": asdict(Score(reason=reason))}
 
 
 def _scores(snapshot: Snapshot, version: str) -> "NDArray[np.float64]":

@@ -74,8 +74,7 @@ class FeatureChange:
 
 
 def _asked(made: Decision) -> dict[str, Any]:
-    conf = {"as_of": made.window_end.isoformat(), "reason": made.reason, "decision": made.key}
-    decision = {"verdict": made.verdict, "reason": made.reason, "run_id": made.run_id, "conf": conf}
+    decision = {"verdict": made.verdict, "reason": made.reason, "run_id": made.run_id, "conf": made.conf}
     return {"model": made.model, "skipped": None, "decision": decision}
 
 

@@ -1,6 +1,6 @@
 """What the matrix of a replay is assembled from: the windows' rows, and what the cuts' models gave them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from keepfit.backends.engine import Connection
+    from keepfit.backends.sketches import Kind, Sketch
     from keepfit.policy import Matrix
     from keepfit.spec.model import ModelSpec
     from keepfit.steps.replay_cell import WindowRows
@@ -24,13 +25,20 @@ def make_matrix(replayed: Replayed, kind: str) -> "Matrix":
     layout, spec = replayed.layout, replayed.models[kind]
     indexes = [index for index, cut in enumerate(layout.cuts) if cut[0] == kind]
     history = replayed.history(("event_time", "label"))
-    windows = [_rows(replayed, spec, window, history) for window in layout.windows]
+    sketches = _sketches(replayed)
+    windows = [_rows(replayed, spec, window, history, sketches[window]) for window in layout.windows]
     cuts = [replayed.trained(index) for index in indexes]
     fresh = _new_rows(replayed, spec)
     return replay_matrix(spec, kind, windows, cuts, lambda cut, at: fresh[cut, at])
 
 
-def _rows(replayed: Replayed, spec: "ModelSpec", window: Window, history: "pd.DataFrame") -> "WindowRows":
+def _rows(
+    replayed: Replayed,
+    spec: "ModelSpec",
+    window: Window,
+    history: "pd.DataFrame",
+    sketches: "Mapping[str, Sketch]",
+) -> "WindowRows":
     import pandas as pd
 
     from keepfit.steps.due_rows import due_rows, predict_all
@@ -44,7 +52,30 @@ def _rows(replayed: Replayed, spec: "ModelSpec", window: Window, history: "pd.Da
         predict_all(connection, replayed.folder.file(HISTORY), key)
         due = due_rows(connection, labels_of(replayed.snapshot), spec, window, scratch)
     known = window.end <= replayed.layout.as_of - spec.label.delay
-    return WindowRows(window, len(made), due, made[made["label"].notna()] if known else None)
+    return WindowRows(window, made, known, due, sketches)
+
+
+def _sketches(replayed: Replayed) -> "dict[Window, Mapping[str, Sketch]]":
+    """Sketch the features of each window's rows."""
+    from keepfit.backends.engine import engine, identifiers, scan
+    from keepfit.backends.sketches import sketch_columns
+    from keepfit.steps.made_predictions import between
+
+    features, history = replayed.built.features, scan([replayed.folder.file(HISTORY)])
+    kinds: dict[str, Kind | None] = {name: "category" for name, kind in features.items() if kind == "string"}
+    with (
+        replayed.folder.scratch("sketches") as scratch,
+        engine(replayed.snapshot.project.engine, scratch) as connection,
+    ):
+        return {
+            window: sketch_columns(
+                connection,
+                f"(SELECT {identifiers(features)} FROM {history} WHERE {between('event_time', window)})",
+                tuple(features),
+                kinds,
+            )
+            for window in replayed.layout.windows
+        }
 
 
 def _new_rows(replayed: Replayed, spec: "ModelSpec") -> dict[tuple[int, int], int]:

@@ -2,12 +2,13 @@
 
 from dataclasses import asdict
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from keepfit.ledger import Decision, Ledger, Past, decision_key, share, spans
+from keepfit.ledger import Decision, Ledger, decision_key, share, spans
 from keepfit.pipeline.champion import LiveVersion, find_champion
 from keepfit.pipeline.comparing import compared, samples
 from keepfit.pipeline.estimating import estimate_window
+from keepfit.pipeline.fleet import Fleet
 from keepfit.pipeline.monitored import (
     LABELS,
     PREDICTIONS,
@@ -20,11 +21,16 @@ from keepfit.pipeline.monitored import (
     unseen_window,
 )
 from keepfit.pipeline.snapshot import Snapshot
+from keepfit.pipeline.storage import tells_of_storage
 from keepfit.plugins import Access, use_plugins
-from keepfit.policy import policy_version
+from keepfit.policy import Score, needs_challenger, policy_version
 from keepfit.spec.window import moved
 
-LABELLED, REPORT = "labelled.parquet", "drift_report.html"
+if TYPE_CHECKING:
+    from keepfit.steps.decide import Measured
+    from keepfit.steps.detect_drift import DriftResult
+
+LABELLED, REPORT, CHALLENGE = "labelled.parquet", "drift_report.html", "challenge"
 
 
 class MonitorRun:
@@ -59,6 +65,7 @@ class MonitorRun:
         }
         return tuple(name for name, is_missing in waiting.items() if is_missing)
 
+    @tells_of_storage
     def join_labels(self) -> dict[str, Any]:
         """Join the predictions whose labels became known in the window."""
         from keepfit.steps.join_labels import LabelJoin, join_labels
@@ -83,6 +90,7 @@ class MonitorRun:
         import pandas as pd
 
         from keepfit.steps.measure import measure_performance
+        from keepfit.steps.outcomes import outcomes_of
 
         joined = self.folder.read("join_labels")
         if self.champion is None:
@@ -100,6 +108,8 @@ class MonitorRun:
             seen_until=seen_until,
             maturity=maturity,
         )
+        outcomes = outcomes_of(self.model.name, self.window, result.roles, self.snapshot.run_id)
+        self.ledger.record_outcomes(outcomes)
         estimated = estimate_window(self.snapshot, champion)
         said = {"estimated": estimated, "told": [*map(str, result.roles), estimated["told"]]}
         return self.folder.write("measure", {**asdict(result), **said})
@@ -112,8 +122,31 @@ class MonitorRun:
             return self.folder.write("detect_drift", {"drifted": None, "reason": "no champion yet"})
         both, spec = compared(self.snapshot, self.champion), self.model.monitor.drift
         result = detect_drift(both.reference, both.current, both.features, spec, rows=both.rows)
-        self.folder.write("detect_drift", asdict(result))
+        weighted = self._weighted(result)
+        self.folder.write("detect_drift", asdict(result) | {"weighted": asdict(weighted)})
         return result.summary()
+
+    def _weighted(self, found: "DriftResult") -> Score:
+        from keepfit.steps.weighted_drift import weighted_drift
+
+        if not found.columns or self.champion is None:
+            return Score(reason=found.reason)
+        known = self.champion.importances
+        return weighted_drift(found.columns, known.shares if known else None, self.champion.version)
+
+    @tells_of_storage
+    def challenge(self) -> dict[str, Any]:
+        """Hold a fresh challenger against the champion, if the verdict hangs on how it does."""
+        from keepfit.pipeline.challenging import Challenge
+        from keepfit.steps.decide import before
+
+        signals = self._measured().signals(self.model.name, self.window)
+        past = before(signals, self.ledger.decisions(self.model.name))
+        if self.champion is None or not needs_challenger(signals, past, self.model.policy):
+            told = "no challenger is trained: the verdict does not hang on one"
+            return self.folder.write(CHALLENGE, {"signal": None, "told": [told]})
+        found = Challenge(self.snapshot, self._access, self.champion, self.folder.file(LABELLED)).run()
+        return self.folder.write(CHALLENGE, {"signal": asdict(found.signal), "told": [found.told]})
 
     def draw_drift(self) -> dict[str, Any]:
         """Render Evidently's report of the window. Nothing depends on it."""
@@ -130,23 +163,31 @@ class MonitorRun:
 
     def decide(self) -> dict[str, Any]:
         """Decide about the window and record it; a decision made before stands."""
-        from keepfit.steps.decide import Measured, Memory, make_decision
+        from keepfit.steps.decide import Memory, make_decision
 
-        measured = Measured(
-            joined=self.folder.read("join_labels"),
-            performance=self.folder.read("measure"),
-            drift=self.folder.read("detect_drift"),
-            champion=self.champion.signal if self.champion else None,
-            predicted=share(spans(self.ledger.publications(predictions_of(self.model))), self.window),
-        )
+        measured = self._measured()
         name, by = self.model.name, self.snapshot.run_id
+        fleet = Fleet(self.snapshot, measured.signals(name, self.window), measured.drift)
 
-        def make(past: Past) -> Decision:
-            memory = Memory(past.decisions(name), past.trainings(name))
+        def make(memory: Memory) -> Decision:
             return make_decision(self.model, self.window, measured, memory, by)
 
         key = decision_key(name, policy_version(self.model), self.window)
-        return self.folder.write("decide", _outcome(self.ledger.decide_once(key, make)))
+        made = fleet.decide(self.ledger, key, make)
+        return self.folder.write("decide", _outcome(made))
+
+    def _measured(self) -> "Measured":
+        from keepfit.steps.decide import Measured
+
+        read = self.folder.read
+        return Measured(
+            joined=read("join_labels"),
+            performance=read("measure"),
+            drift=read("detect_drift"),
+            champion=self.champion.signal if self.champion else None,
+            predicted=share(spans(self.ledger.publications(predictions_of(self.model))), self.window),
+            regret=read(CHALLENGE)["signal"] if self.folder.has(CHALLENGE) else None,
+        )
 
     def _has_champion(self) -> bool:
         """Look without settling on the one there is, since waiting may take long; on none, settle."""
@@ -158,14 +199,13 @@ class MonitorRun:
 
 
 def _outcome(decision: Decision) -> dict[str, Any]:
-    as_of = decision.window_end.isoformat()
-    conf = {"as_of": as_of, "reason": decision.reason, "decision": decision.key}
     return {
         "key": decision.key,
         "verdict": decision.verdict,
         "trigger": decision.trigger,
         "reason": decision.reason,
-        "window_end": as_of,
+        "window_end": decision.window_end.isoformat(),
         "run_id": decision.run_id,
-        "conf": conf if decision.run_id else None,
+        "conf": decision.conf if decision.run_id else None,
+        "incidents": list(decision.incidents),
     }

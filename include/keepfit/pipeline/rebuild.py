@@ -143,6 +143,7 @@ class Rebuild:
                 scratch=project.root / "scratch",
                 engine=project.engine,
                 versions=recorded.versions,
+                without=recorded.without,
             )
         return replace(built, path=self._folder.file(TRAINING_SET))
 

@@ -104,16 +104,20 @@ class Replayed:
         import numpy as np
 
         from keepfit.steps.history import ROW
-        from keepfit.steps.replay_cell import TrainedCut
+        from keepfit.steps.replay_cell import NumberedScores, TrainedCut
 
         stored = self.folder.read(f"cut_{index}")
         cut, number = self.cuts.named(stored["cut"]), self.layout.cuts[index][1]
-        scores, rows = (np.load(self.folder.file(f"{name}_{index}.npy")) for name in ("scores", "holdout"))
+        scores, fresh, rows = (
+            np.load(self.folder.file(f"{name}_{index}.npy")) for name in ("scores", "fresh", "holdout")
+        )
         return TrainedCut(
             version=str(number),
             as_of=self.layout.windows[number].start,
             evaluation=cut.evaluation,
             holdout=cut.holdout.assign(**{ROW: rows}),
-            first=stored["first"],
-            scores=scores,
+            scores=NumberedScores(stored["first"], scores),
+            features=tuple(cut.stored["features"]),
+            sketches=cut.sketches,
+            fresh=tuple(NumberedScores(stored["fresh_first"], each) for each in fresh),
         )

@@ -15,6 +15,8 @@ from keepfit.plugins import use_plugins
 if TYPE_CHECKING:
     from keepfit.policy import Matrix
 
+SUGGESTION, REPORT, REPORT_PAGE = "policy.yaml", "replay.md", "replay.html"
+
 
 class ReplayRun:
     """The steps of one replay, each reading what the ones before have left in the run's folder."""
@@ -79,7 +81,6 @@ class ReplayRun:
         import numpy as np
 
         from keepfit.steps.history import ROW
-        from keepfit.steps.join_labels import LATEST
         from keepfit.steps.rows_digest import RowsDigest
         from keepfit.steps.split import split_by_time
         from keepfit.steps.train import scored
@@ -92,19 +93,25 @@ class ReplayRun:
         split = split_by_time(rows, spec.train.holdout, spec.label.delay)
         cut, reused = replayed.cuts.train(split, digest.hexdigest(), replayed.built.features, spec)
         history = replayed.history()
-        # A label that comes late may be of a row from before the holdout.
-        since = min(split.cut, as_of - spec.label.delay - LATEST)
-        first = int((history["event_time"] <= since).sum())
-        with self.folder.staged(f"scores_{index}.npy") as staged, staged.open("wb") as file:
-            np.save(file, scored(cut.model, history.iloc[first:], spec))
-        with self.folder.staged(f"holdout_{index}.npy") as staged, staged.open("wb") as file:
-            np.save(file, split.holdout[ROW].to_numpy())
+        first, new, end = history["event_time"].searchsorted(
+            [split.cut, as_of - spec.label.delay, replayed.layout.windows[number].end], side="right"
+        )
+        scores = {
+            "scores": scored(cut.model, history.iloc[first:], spec),
+            # In the window that begins here, any candidate may be the fresh challenger.
+            "fresh": np.array([scored(each, history.iloc[new:end], spec) for each in cut.models]),
+            "holdout": split.holdout[ROW].to_numpy(),
+        }
+        for name, values in scores.items():
+            with self.folder.staged(f"{name}_{index}.npy") as staged, staged.open("wb") as file:
+                np.save(file, values)
         how = "trained before" if reused else f"trained on {len(split.train):,} rows"
         result = {
             "index": index,
             "as_of": as_of.isoformat(),
             "cut": cut.folder.path.name,
-            "first": first,
+            "first": int(first),
+            "fresh_first": int(new),
             "rows_digest": digest.hexdigest(),
             "reused": reused,
             "seconds": time.perf_counter() - began,
@@ -140,6 +147,27 @@ class ReplayRun:
 
         count = self.folder.read("assemble")["matrices"]
         return tuple(read_matrix(self.folder.file(f"matrix_{number}.json")) for number in range(count))
+
+    def choose(self) -> dict[str, Any]:
+        """Choose the policy on the first windows, report it on the rest, and write what to put into the spec.
+
+        Raises:
+            ReplayError: There are too few windows to choose by.
+        """
+        from keepfit.steps.choose_policy import choose_policy
+        from keepfit.steps.replay_report import write_report
+
+        settings = self._replayed.settings
+        choice = choose_policy(settings.delayed(self.spec), self.matrices(), settings.cost, settings.split)
+        page = write_report(choice)
+        written = {SUGGESTION: choice.suggestion, REPORT: page.markdown, REPORT_PAGE: page.html}
+        for name, text in written.items():
+            with self.folder.staged(name) as staged:
+                staged.write_text(text, encoding="utf-8")
+        self.folder.write("choice", choice.to_json())
+        report = str(self.folder.file(REPORT_PAGE))
+        told = [f"the report is {report}", *choice.lines()]
+        return self.folder.write("choose", {"report": report, "told": told})
 
     def _reach(self, asked: datetime | None) -> tuple[datetime, datetime]:
         """Return where the windows end, and up to when labels are known."""

@@ -19,6 +19,14 @@ SNAPSHOT = "snapshot"
 
 
 @dataclass(frozen=True)
+class Given:
+    """Which features a model is given, for rows of which dataset."""
+
+    service: str
+    dataset: str
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """The fixed inputs of one run."""
 
@@ -33,6 +41,8 @@ class Snapshot:
     """The texts of the dataset's transform and expectation suite, by path under `feature_repo/`."""
     spec_digest: str
     window: Window | None
+    models: Mapping[str, Given]
+    """What each model of the project is given, where the run is about one."""
     settings: Mapping[str, Any]
     """The trigger's other scalars: `as_of`, `reason`, `promotion`, `decision`, `version`, `full_refresh`,
     `recompute`."""
@@ -104,6 +114,9 @@ def take_snapshot(
             "datasets": {name: spec.model_dump(mode="json") for name, spec in project.datasets.items()},
             "model": as_applied(project, model).model_dump(mode="json") if model else None,
             "dataset": project.dataset(dataset).name if dataset else None,
+            "models": {name: [each.features, each.entities.dataset] for name, each in project.models.items()}
+            if model
+            else {},
             "files": project.texts(dataset) if dataset else {},
             "spec_digest": project.digest(model=model, dataset=dataset),
             "window": window.key if window else None,
@@ -151,6 +164,7 @@ def open_snapshot(folder: Path) -> Snapshot:
         datasets=datasets,
         model=ModelSpec.model_validate(stored["model"]) if stored["model"] else None,
         dataset=datasets[stored["dataset"]] if stored["dataset"] else None,
+        models={name: Given(*each) for name, each in stored.get("models", {}).items()},
         files=stored["files"],
         spec_digest=stored["spec_digest"],
         window=Window.of_key(stored["window"]) if stored["window"] else None,

@@ -10,6 +10,7 @@ from keepfit.errors import ConfError, KeepfitError, RegistryError
 from keepfit.ledger import Ledger, Training
 from keepfit.pipeline.aliases import Aliases
 from keepfit.pipeline.approval import ApprovalRun
+from keepfit.pipeline.broken import broken_windows, left_out
 from keepfit.pipeline.describing import HOLDOUT, describe
 from keepfit.pipeline.git import commit_of
 from keepfit.pipeline.pins import pin_inputs, write_pins
@@ -61,6 +62,7 @@ class TrainingRun:
                 out=staged,
                 scratch=scratch,
                 engine=self.snapshot.project.engine,
+                without=broken_windows(self.snapshot, self._as_of()),
             )
             pin_inputs(self.snapshot, built)
             missing = unfilled(
@@ -70,7 +72,8 @@ class TrainingRun:
                 service=self.spec.features,
                 versions=built.versions,
             )
-            said = {"warnings": [f"{each}: there it is missing for the model, too." for each in missing]}
+            warnings = [f"{each}: there it is missing for the model, too." for each in missing]
+            said = {"warnings": [*warnings, *left_out(built)]}
         return self.folder.write("build_training_set", built.as_dict() | {"path": TRAINING_SET} | said)
 
     def train(self, index: int) -> dict[str, Any]:

@@ -3,11 +3,23 @@
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
+from keepfit.policy.findings import Finding, is_known
 from keepfit.policy.restraint import restraint
-from keepfit.policy.rules import Finding, find
-from keepfit.policy.signals import DriftSignal, FleetLimit, History, RegretSignal, Signals, Verdict, Word
+from keepfit.policy.rules import find
+from keepfit.policy.signals import (
+    CommonCause,
+    DriftSignal,
+    FleetLimit,
+    History,
+    MissingChange,
+    RegretSignal,
+    Signals,
+    Verdict,
+)
+from keepfit.spec.policy import BY_REGRET
 
 if TYPE_CHECKING:
     from keepfit.spec.model import ModelSpec
@@ -15,13 +27,13 @@ if TYPE_CHECKING:
 
 BROKEN_GROWTH = 0.5
 """A share of missing values that grew by so much is a fault upstream, not a shift in the world."""
-_BY_DRIFT = frozenset({"drift_share", "prediction_drift", "weighted_drift"})
-"""Rules that see a shift, and not whether it does harm."""
 
 
 def policy_version(spec: "ModelSpec") -> str:
     """Name a policy, and what is measured for it, by content: another one decides about a window anew."""
-    told = [each.model_dump(mode="json") for each in (spec.policy, spec.monitor)]
+    # Why it was chosen, and when it is asked, change no answer.
+    told = [spec.policy.model_dump(mode="json", exclude={"because"})]
+    told.append(spec.monitor.model_dump(mode="json", exclude={"schedule"}))
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
 
 
@@ -43,18 +55,37 @@ def decide(
     """
     if unfit := _unfit(signals):
         return unfit
-    seen = (*past, signals)
+    verdict = _by_rules((*past, signals), policy, history, fleet)
+    return replace(verdict, reason=f"{verdict.reason}; {policy.because}") if policy.because else verdict
+
+
+def _by_rules(seen: Sequence[Signals], policy: "PolicySpec", history: History, fleet: FleetLimit) -> Verdict:
+    signals = seen[-1]
     findings = tuple(find(rule, seen) for rule in policy.rules)
-    called = next((each for each in findings if each.fires), None)
-    if called is None:
+    fired = [each for each in findings if each.fires]
+    if not fired:
         return Verdict(_quiet(findings), "none", _join(findings) or "the policy has no rules")
+    harmless = _harmless(signals.regret)
+    called = next((each for each in fired if not (harmless and each.sees == "shift")), None)
+    if called is None:
+        return Verdict("keep", fired[0].trigger, f"harmless shift: {harmless}; {_join(findings)}")
     words = _join((called, *(each for each in findings if each is not called)))
-    if stopped := _triage(called, signals, history):
-        return Verdict(stopped[0], called.trigger, f"{stopped[1]}; {words}")
+    if history.common:
+        return Verdict("held", called.trigger, f"{_asked(history.common)}; {words}")
     if wait := restraint(signals, policy, history, fleet):
         return Verdict("keep", called.trigger, f"{wait}; though {words}")
-    because = f"; {policy.because}" if policy.because else ""
-    return Verdict("retrain", called.trigger, words + because)
+    return Verdict("retrain", called.trigger, words)
+
+
+def needs_challenger(signals: Signals, past: Sequence[Signals], policy: "PolicySpec") -> bool:
+    """Tell whether the verdict hangs on how a fresh challenger does, which is not known yet.
+
+    A rule weighs it, or a shift calls for a training and may be harmless; the rest does not pay for one.
+    """
+    if _unfit(signals):
+        return False
+    found = (find(rule, (*past, signals)) for rule in policy.rules)
+    return policy.asks(*BY_REGRET) or any(each.fires and each.sees == "shift" for each in found)
 
 
 def _unfit(signals: Signals) -> Verdict | None:
@@ -68,44 +99,46 @@ def _unfit(signals: Signals) -> Verdict | None:
     return None
 
 
-def _triage(called: Finding, signals: Signals, history: History) -> tuple[Word, str] | None:
-    """Tell a shift that does no harm, or one that has a cause in common with other models."""
-    if called.trigger in _BY_DRIFT and (harmless := _harmless(signals.regret)):
-        return "keep", f"harmless shift: {harmless}"
-    if cause := history.common:
-        return "held", (
-            f"{', '.join(cause.columns)} of {cause.view} moved at once for {len(cause.models)} models: "
-            f"incident {cause.key} asks whether that is a fault"
-        )
-    return None
+def _asked(cause: CommonCause) -> str:
+    return (
+        f"{', '.join(cause.columns)} of {cause.view} moved at once for {len(cause.models)} models: "
+        f"incident {cause.key} {cause.answer or 'asks whether that is a fault'}"
+    )
 
 
 def faults(drift: DriftSignal | None) -> tuple[str, ...]:
     """Name what is broken in a window's data."""
     if drift is None:
         return ()
-    grown = tuple(
+    missing = tuple(
         f"{each.column} is missing in {each.now:.0%} of the rows ({each.before:.0%} in training)"
-        for each in drift.missing
-        if each.now - each.before >= BROKEN_GROWTH
+        for each in grown(drift)
     )
-    return drift.broken + grown
+    return drift.broken + missing
+
+
+def grown(drift: DriftSignal) -> tuple[MissingChange, ...]:
+    """Return the columns that are missing so much more often that it is a fault."""
+    return tuple(each for each in drift.missing if each.now - each.before >= BROKEN_GROWTH)
 
 
 def _harmless(regret: RegretSignal | None) -> str:
     """Say so where a challenger that has seen the shift does no better than the champion."""
-    if regret is None or regret.value is None or regret.value > (regret.noise or 0.0):
+    if regret is None or not is_known(regret.value):
+        return ""
+    noise = regret.noise if is_known(regret.noise) else 0.0
+    if regret.value > noise:
         return ""
     return (
         f"a fresh challenger is better by {regret.value:.4g} on {regret.rows:,} labelled rows, "
-        f"chance alone {regret.noise or 0.0:.2g}"
+        f"chance alone {noise:.2g}"
     )
 
 
-def _quiet(findings: tuple[Finding, ...]) -> Literal["keep", "insufficient"]:
+def _quiet(findings: Sequence[Finding]) -> Literal["keep", "insufficient"]:
     # "Could not look" must never read as "looked, and all is well".
-    looked = [each.fires for each in findings if each.trigger not in ("calendar", "new_rows")]
-    return "insufficient" if looked and set(looked) == {None} else "keep"
+    looked = [each for each in findings if each.sees != "clock"] or findings
+    return "insufficient" if looked and all(each.fires is None for each in looked) else "keep"
 
 
 def _join(findings: Sequence[Finding]) -> str:

@@ -11,6 +11,7 @@ def refused_in_a_row(judged: Iterable[tuple[datetime, bool]], end: datetime) -> 
         judged: Of each training up to when it knew the data, and whether the gate let it pass.
         end: What knew more than was known then has not happened yet.
     """
-    known = sorted((each for each in judged if each[0] <= end), key=lambda each: each[0])
+    # Of two that knew the same, the one that passed counts as the later, however they are listed.
+    known = sorted(each for each in judged if each[0] <= end)
     passed = max((at for at, each in enumerate(known, 1) if each[1]), default=0)
     return tuple(as_of for as_of, _ in known[passed:])

@@ -76,6 +76,10 @@ class Walk:
         """Return the loss plus what the trainings cost."""
         return self.loss + price * self.trainings
 
+    def costs(self, price: float) -> list[float | None]:
+        """Return the cost by window; None where it is not counted."""
+        return [each.cost(price) for each in self.steps]
+
 
 def span(matrix: Matrix, first: int, last: int | None) -> range:
     """Return the windows from `first` up to, not including, `last`; all that follow when not given.

@@ -26,7 +26,7 @@ def _reasons(signals: Signals, policy: PolicySpec, history: History, fleet: Flee
             f"another policy asked for a training after the window ending {end:%Y-%m-%d %H:%M} already, "
             "and one window starts one training"
         )
-    nearest = min(history.retrained, key=lambda other: abs(end - other), default=None)
+    nearest = min(history.retrained, key=lambda other: (abs(end - other), other), default=None)
     if nearest is not None and abs(end - nearest) < policy.cooldown:
         yield (
             f"cool-down of {days(policy.cooldown)}: the window ending {nearest:%Y-%m-%d} "
@@ -39,7 +39,7 @@ def _reasons(signals: Signals, policy: PolicySpec, history: History, fleet: Flee
     spent = _within(history.fleet, end, period)
     if fleet.budget is not None and spent >= fleet.budget:
         yield f"the fleet's budget: {spent} of {fleet.budget} trainings in {days(period)} are spent"
-    refused = [each for each in history.refused if each <= end]
+    refused = sorted(each for each in history.refused if each <= end)
     if policy.max_refused is not None and len(refused) >= policy.max_refused:
         since = end - refused[-1]
         if since < policy.rest:

@@ -137,6 +137,8 @@ class CommonCause:
     models: tuple[str, ...]
     key: str
     """The incident's."""
+    answer: str = ""
+    """What somebody said that the incident is; empty while it asks."""
 
 
 @dataclass(frozen=True)

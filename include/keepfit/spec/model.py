@@ -6,7 +6,17 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from keepfit.spec.fields import Closed, Column, Cron, Duration, Moment, Name, PositiveDuration, Share
+from keepfit.spec.fields import (
+    Closed,
+    Column,
+    Cron,
+    Duration,
+    Moment,
+    Name,
+    PositiveDuration,
+    Share,
+    duration_text,
+)
 from keepfit.spec.gate import GateSpec
 from keepfit.spec.policy import PolicySpec
 from keepfit.spec.promotion import ApprovalSpec, Promotion, WatchSpec
@@ -130,6 +140,24 @@ class CandidateSpec(Closed):
         return self
 
 
+class SeasonSpec(Closed):
+    """Rows of the same season: this period's, and those of each period before."""
+
+    period: PositiveDuration
+    """After how long the season comes again, such as 365d."""
+    around: PositiveDuration
+    """How far a row's event time may lie from the same moment of its own period, before and after."""
+
+    @model_validator(mode="after")
+    def _leaves_something_out(self) -> Self:
+        if 2 * self.around >= self.period:
+            raise ValueError(
+                f"`around` is {duration_text(self.around)}: from half a `period` on, "
+                f"{duration_text(self.period)}, it leaves no row out. Choose a shorter one"
+            )
+        return self
+
+
 class TrainSpec(Closed):
     """How a model is trained."""
 
@@ -137,6 +165,8 @@ class TrainSpec(Closed):
     """The first row's event time at the earliest; all history when not given."""
     length: PositiveDuration | None = None
     """Train on the last rows only, so long back. An expanding window when not given (it did better)."""
+    season: SeasonSpec | None = None
+    """Train on rows of the same season only, this one's and those before. Not together with `length`."""
     holdout: PositiveDuration
     """The last labelled rows, kept from training: challenger and champion are both scored on them."""
     candidates: Annotated[tuple[CandidateSpec, ...], Field(min_length=1)]
@@ -147,6 +177,12 @@ class TrainSpec(Closed):
     calendar: Cron | None = None
     """A cron expression that trains whatever the signals say."""
     timeout: PositiveDuration = timedelta(hours=6)
+
+    @model_validator(mode="after")
+    def _one_choice_of_rows(self) -> Self:
+        if self.length and self.season:
+            raise ValueError("`length` and `season` both say which rows to train on. Keep one of the two")
+        return self
 
 
 class EvaluateSpec(Closed):
@@ -254,6 +290,17 @@ class ModelSpec(Closed):
                     f"the label {self.label.column!r} is among `entities.{field}`: "
                     "it is not known at prediction time. Take it out"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _season_holds_the_holdout(self) -> Self:
+        season, back = self.train.season, self.label.delay + self.train.holdout
+        if season and season.around <= back:
+            raise ValueError(
+                f"`train.season.around` is {duration_text(season.around)}, but the holdout begins "
+                f"{duration_text(back)} back (`label.delay` and `train.holdout`): choose a longer "
+                "`around`, or the holdout is last season's"
+            )
         return self
 
     @property

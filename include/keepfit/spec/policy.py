@@ -1,5 +1,6 @@
 """`policy:` of a model: which signals ask for a training, and what holds a training back."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Annotated, Any, Literal, Self, Union
 
@@ -7,6 +8,9 @@ from pydantic import Field, model_validator
 
 from keepfit.spec.fields import Closed, Duration, PositiveDuration
 
+BY_REGRET = ("regret", "upf")
+BY_DRIFT = ("drift_share", "prediction_drift", "weighted_drift")
+"""Rules that see a shift, and not whether it does harm."""
 Above = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 Windows = Annotated[int, Field(ge=1, le=1000)]
@@ -155,12 +159,25 @@ class PolicySpec(Closed):
     because: str = ""
     """Why this policy, such as the replay that chose it; said with each decision."""
 
+    @property
+    def may_need_challenger(self) -> bool:
+        """Tell whether a verdict may hang on how a fresh challenger does."""
+        return self.asks(*BY_REGRET, *BY_DRIFT)
+
     def asks(self, *rules: str) -> bool:
         """Tell whether one of these rules takes part, however deep."""
-        return any(_asks(each, rules) for each in self.rules)
+        return any(rule.rule in rules for _, rule in self.parts())
+
+    def parts(self) -> Iterator[tuple[str, Rule]]:
+        """Yield each rule, however deep, after its place in the model's file."""
+        for index, rule in enumerate(self.rules):
+            yield from _parts(f"policy.rules[{index}]", rule)
 
 
-def _asks(rule: Any, names: tuple[str, ...]) -> bool:
-    inner = getattr(rule, "of", ())
-    parts = inner if isinstance(inner, tuple) else (inner,)
-    return rule.rule in names or any(_asks(each, names) for each in parts)
+def _parts(place: str, rule: Rule) -> Iterator[tuple[str, Rule]]:
+    yield place, rule
+    if isinstance(rule, MofN):
+        yield from _parts(f"{place}.of", rule.of)
+    elif isinstance(rule, AllOf | AnyOf):
+        for index, each in enumerate(rule.of):
+            yield from _parts(f"{place}.of[{index}]", each)

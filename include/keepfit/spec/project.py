@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from keepfit.spec.fields import Closed, Cron, Name
+from keepfit.spec.fleet import FleetSpec
 from keepfit.spec.serving import ServingSpec
 
 
@@ -36,6 +37,7 @@ class ProjectSpec(Closed):
     slots: Annotated[int, Field(ge=1, le=512)] = 4
     """How many tasks the embedded Airflow runs at once."""
     serving: ServingSpec = Field(default_factory=ServingSpec)
+    fleet: FleetSpec = Field(default_factory=FleetSpec)
 
 
 @dataclass(frozen=True)

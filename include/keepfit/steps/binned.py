@@ -39,7 +39,8 @@ def ends(reference: Sketch, current: Sketch) -> Array:
     exponents = [each.exponent for each in (reference, current) if each.exponent is not None]
     values: Array = np.union1d(reference.values, current.values).astype(np.float64)
     if not exponents:
-        return np.nextafter(values, np.inf)
+        just_above: Array = np.nextafter(values, np.inf)
+        return just_above
     exponent = max(exponents)
     upper = np.ldexp(np.floor(np.ldexp(values, -exponent)) + 1, exponent)
     return np.unique(np.asarray(upper, np.float64))

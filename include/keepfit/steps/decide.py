@@ -1,6 +1,6 @@
 """Turn what was measured about a window into the policy's verdict and the ledger's record of it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -23,6 +23,7 @@ from keepfit.policy import (
 )
 from keepfit.spec.model import ModelSpec
 from keepfit.spec.window import Window
+from keepfit.steps.silent_labels import labels_missing, silent_labels
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,12 @@ class Measured:
             champion=self.champion,
             performance=PerformanceSignal(**performance) if performance else None,
             drift=_drift(self.drift) if self.champion else None,
-            prediction=_score(self.drift.get("prediction")),
+            prediction=_score(
+                self.drift.get("prediction") or {"reason": self.drift["reason"] or "not compared"}
+            ),
             regret=RegretSignal(**self.regret) if self.regret else None,
             calibration=_score(self.performance.get("calibration")),
+            estimate=_score(self.performance.get("estimated", {}).get("score")),
             new_rows=self.joined["new_rows"],
         )
 
@@ -62,20 +66,22 @@ class Measured:
         return f"; only {self.predicted:.0%} of the window's time is predicted"
 
     def evidence(self) -> dict[str, Any]:
-        """Return what is worth keeping for good."""
-        scores = {each["column"]: each["score"] for each in self.drift.get("columns", ())}
-        kept = ("share", "rows", "reference_rows", "missing", "broken", "skipped", "prediction")
+        """Return what is worth keeping for good beside the signals."""
+        columns = self.drift.get("columns", ())
         return {
-            "champion": self.champion.version if self.champion else None,
             "predicted": self.predicted,
-            "labels": _without_words(self.joined),
-            "performance": _without_words(self.performance),
-            "drift": {**{name: self.drift.get(name) for name in kept}, "scores": scores},
+            "labels": _without(self.joined, "told", "warnings", "new_rows"),
+            "performance": _without(self.performance, "told", "signal", "calibration"),
+            "drift": {
+                **{name: self.drift.get(name) for name in ("reference_rows", "skipped", "unseen")},
+                "scores": {each["column"]: each["score"] for each in columns},
+                "noise": {each["column"]: each.get("noise") for each in columns},
+            },
         }
 
 
-def _without_words(stored: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in stored.items() if name not in ("told", "warnings")}
+def _without(stored: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in stored.items() if name not in names}
 
 
 @dataclass(frozen=True)
@@ -90,19 +96,24 @@ class Memory:
     """Those of all models that asked for a training."""
     limit: FleetLimit = field(default_factory=FleetLimit)
     common: CommonCause | None = None
+    released: Collection[str] = ()
+    """The keys of those that were held, and whose trainings were started after all."""
 
     def history(self, key: str, window: Window) -> History:
         """Say it in the policy's terms, but for the decision of a key."""
         return History(
-            retrained=_asked(self.decisions, key),
+            retrained=self._asked(self.decisions, key),
             refused=refused_in_a_row(_judged(self.trainings), window.end),
-            fleet=_asked(self.fleet, key),
+            fleet=self._asked(self.fleet, key),
             common=self.common,
         )
 
-
-def _asked(decisions: Sequence[Decision], key: str) -> tuple[datetime, ...]:
-    return tuple(each.window_end for each in decisions if each.verdict == "retrain" and each.key != key)
+    def _asked(self, decisions: Sequence[Decision], key: str) -> tuple[datetime, ...]:
+        return tuple(
+            each.window_end
+            for each in decisions
+            if each.key != key and (each.verdict == "retrain" or each.key in self.released)
+        )
 
 
 def _judged(trainings: Sequence[Training]) -> Iterator[tuple[datetime, bool]]:
@@ -139,19 +150,26 @@ def make_decision(
         window_end=window.end,
         verdict=verdict.word,
         trigger=verdict.trigger,
-        reason=verdict.reason + measured.gap(),
+        reason=verdict.reason + measured.gap() + _of_labels(model, measured, past, window),
         evidence=measured.evidence() | {"signals": signals.to_json()},
         run_id=train_run_id(window) if verdict.word == "retrain" else None,
         decided_by=decided_by,
     )
 
 
+def _of_labels(model: ModelSpec, measured: Measured, past: Memory, window: Window) -> str:
+    """Say so where labels do not come."""
+    warning = silent_labels(measured.joined, past.decisions, window.end, model.label_dataset)
+    return labels_missing(measured.joined) + warning
+
+
 def before(signals: Signals, decisions: Sequence[Decision]) -> list[Signals]:
     """Return what was known about the windows before one under the same champion, oldest first.
 
-    A window that was decided about by several policies counts once.
+    A window that was decided about by several policies counts once, as it was measured last.
     """
-    stored = (each.evidence.get("signals") for each in decisions)
+    by_time = sorted(decisions, key=lambda each: (each.decided_at, each.key))
+    stored = (each.evidence.get("signals") for each in by_time)
     known = {each.window_end: each for each in map(Signals.of_json, filter(None, stored))}
     return [
         each
@@ -170,6 +188,8 @@ def _drift(stored: Mapping[str, Any]) -> DriftSignal:
         reason=stored["reason"],
         missing=tuple(MissingChange(**each) for each in stored["missing"]),
         broken=tuple(stored["broken"]),
+        weighted=_score(stored.get("weighted")),
+        jumped=tuple(stored.get("jumped", ())),
     )
 
 

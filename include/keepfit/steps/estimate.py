@@ -19,6 +19,7 @@ Array = NDArray[np.float64]
 LIMIT = "an estimate without labels: it does not see when the same features come to mean something else"
 FEWEST = 100
 """Fewer rows than these calibrate nothing."""
+_PARTS = 20
 _TINY = float(np.finfo(np.float64).eps)
 
 
@@ -32,6 +33,8 @@ class Estimated:
     reference_rows: int
     reference: Mapping[str, float | None]
     """The same, measured on the labels of the rows it was calibrated on."""
+    errors: Mapping[str, float | None]
+    """The standard errors of the metrics; of the rows they are estimated on, not of the calibration."""
 
 
 class Calibration:
@@ -69,7 +72,21 @@ def estimate(scores: Array, reference: pd.DataFrame, threshold: float) -> Estima
         metrics=expected_metrics(chance, scores, threshold),
         reference_rows=len(known),
         reference=expected_metrics(label, known, threshold),
+        errors=_errors(chance, scores, threshold),
     )
+
+
+def _errors(chance: Array, score: Array, threshold: float) -> dict[str, float | None]:
+    """Return how far each metric differs between parts of the rows, for all of them together."""
+    if len(score) < _PARTS:
+        return {}
+    parts = [expected_metrics(chance[at::_PARTS], score[at::_PARTS], threshold) for at in range(_PARTS)]
+    found: dict[str, float | None] = {}
+    for name in parts[0]:
+        values = [value for each in parts if (value := each[name]) is not None]
+        known = len(values) == _PARTS
+        found[name] = float(np.std(values, ddof=1) / np.sqrt(_PARTS)) if known else None
+    return found
 
 
 def expected_metrics(chance: Array, score: Array, threshold: float) -> dict[str, float | None]:

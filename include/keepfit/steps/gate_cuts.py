@@ -14,7 +14,7 @@ from keepfit.steps.training_rows import LABEL
 
 def gate_cuts(challenger: TrainedCut, champion: TrainedCut, spec: ModelSpec) -> Judgement:
     """Judge a challenger against a champion on the challenger's holdout, as a training run would."""
-    scores, holdout = champion.of(challenger.holdout), challenger.holdout
+    scores, holdout = champion.scores.of(challenger.holdout), challenger.holdout
     evaluation = replace(challenger.evaluation, champion_version=champion.version)
     if not np.isfinite(scores).all():
         problem = "it has no score for rows from before its own holdout."

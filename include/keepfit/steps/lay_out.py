@@ -7,14 +7,17 @@ from typing import Any, Self
 
 import pandas as pd
 
-from keepfit.errors import KeepfitError, TrainingError
+from keepfit.errors import ConfError, KeepfitError, TrainingError
+from keepfit.policy import parts
 from keepfit.spec import ModelSpec, Window
 from keepfit.spec.fields import duration_text
 from keepfit.steps.split import split_by_time
 from keepfit.steps.train import refuse_unusable
 
-FEWEST = 3
-"""With fewer windows there is nothing to choose a policy by."""
+FEWEST = 2 * parts.FEWEST
+"""Windows to choose a policy by, and as many to report it on."""
+MOST = 1000
+"""So many models are trained and held against each other; more is a slip of the pen."""
 Known = Callable[[datetime], pd.DataFrame]
 """Gives `event_time` and `label` of the rows that a training as of a moment would take."""
 
@@ -68,8 +71,10 @@ def lay_windows(
         every: The windows' length.
 
     Raises:
-        TrainingError: There are fewer than three windows at whose start a model can be trained.
+        ConfError: There are more than a thousand.
+        TrainingError: There are too few windows at whose start a model can be trained.
     """
+    _refuse_too_many(end - (start or first_row), every)
     windows = _from(start, end, every) if start else _back_from(end, first_row, every)
     why = ""
     for at, window in enumerate(windows):
@@ -80,6 +85,14 @@ def lay_windows(
         if start:
             break
     raise TrainingError(_too_short(spec, windows, every, why, first_row=first_row, end=end))
+
+
+def _refuse_too_many(length: timedelta, every: timedelta) -> None:
+    if (count := length // every) > MOST:
+        raise ConfError(
+            f"{count:,} windows of {duration_text(every)} are more than the {MOST:,} that a replay takes. "
+            "Choose a longer `every`, or a later `from`."
+        )
 
 
 def _from(start: datetime, end: datetime, every: timedelta) -> tuple[Window, ...]:

@@ -1,6 +1,6 @@
 """The predictions a model has made, in batches and online, as rows of one shape for the join with labels."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from keepfit.backends.engine import Connection, columns_of, count, identifier, identifiers, moment
@@ -20,15 +20,23 @@ class MadePredictions:
     """The log of what was asked: each row once."""
 
 
-def made_rows(connection: Connection, made: MadePredictions, kinds: Mapping[str, str], within: Window) -> str:
-    """Write the query for the predictions on rows of a window whose key is known.
+def made_rows(
+    connection: Connection,
+    made: MadePredictions,
+    kinds: Mapping[str, str],
+    within: Window,
+    features: Sequence[str] = (),
+) -> str:
+    """Write the query for the predictions on rows of a window whose key is known, with some of the features.
 
     Columns: the key in the labels' types, `event_time`, `score`, `version`, `role`; `asked_at`; `made_by`,
     which orders what was asked at once; and `exact`, whether `event_time` is the row's own for sure.
     """
-    parts = [_batch(each, kinds, within) for each in made.batch]
-    if made.online and set(kinds) <= set(there := columns_of(connection, identifier(made.online))):
-        parts.append(_online(made.online, kinds, there, within))
+    parts = [_batch(each, kinds, within, features) for each in made.batch]
+    if made.online:
+        there = columns_of(connection, identifier(made.online))
+        if {*kinds, *features} <= there.keys():
+            parts.append(_online(made.online, kinds, there, within, features))
     return " UNION ALL BY NAME ".join(parts)
 
 
@@ -51,16 +59,19 @@ def between(time: str, window: Window) -> str:
     return f"{time} >= {moment(window.start)} AND {time} < {moment(window.end)}"
 
 
-def _batch(table: str, kinds: Mapping[str, str], within: Window) -> str:
-    columns = identifiers(dict.fromkeys((*kinds, "event_time")))
+def _batch(table: str, kinds: Mapping[str, str], within: Window, features: Sequence[str]) -> str:
+    columns = identifiers(dict.fromkeys((*kinds, "event_time", *features)))
     return (
         f"SELECT {columns}, score, version, role, event_time AS asked_at, run_id AS made_by, true AS exact "
         f"FROM {identifier(table)} WHERE {between('event_time', within)}"
     )
 
 
-def _online(table: str, kinds: Mapping[str, str], there: Mapping[str, str], within: Window) -> str:
-    keys = ", ".join(_typed(name, kind, there[name]) for name, kind in kinds.items() if name != "event_time")
+def _online(
+    table: str, kinds: Mapping[str, str], there: Mapping[str, str], within: Window, features: Sequence[str]
+) -> str:
+    typed = [_typed(name, kind, there[name]) for name, kind in kinds.items() if name != "event_time"]
+    keys = ", ".join([*typed, *(identifier(name) for name in features if name not in kinds)])
     known = " AND ".join(f"{identifier(name)} IS NOT NULL" for name in kinds)
     return (
         f"SELECT {keys}, event_time, score, version, role, asked_at, false AS exact, "

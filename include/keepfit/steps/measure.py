@@ -1,14 +1,16 @@
 """Measure the champion on labelled predictions, and hold it against its own holdout."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import numpy as np
 import pandas as pd
 
-from keepfit.policy import PerformanceSignal
+from keepfit.policy import PerformanceSignal, Score
 from keepfit.spec.model import ModelSpec
+from keepfit.steps.calibrated import calibration
+from keepfit.steps.draws import draw
 from keepfit.steps.made_predictions import ANSWERED
 from keepfit.steps.metrics import find_metric, is_higher_better, measure
 
@@ -44,6 +46,8 @@ class Performance:
     metric."""
     roles: tuple[RolePerformance, ...] = ()
     """The same for each role and version, with what was scored beside."""
+    calibration: Score = field(default_factory=Score)
+    """How far the champion's probabilities are from what came."""
 
 
 def measure_performance(
@@ -79,6 +83,7 @@ def measure_performance(
         _signal(mine, spec, version, versions.get(version, {}), holdout),
         versions,
         tuple(_by_role(labelled, names, maturity or {})),
+        calibration(mine, spec),
     )
 
 
@@ -120,7 +125,19 @@ def _signal(
         value=None if reason else value,
         holdout=expected,
         reason=reason,
+        noise=None if reason or value is None else _error(rows, spec, value),
     )
+
+
+def _error(rows: pd.DataFrame, spec: ModelSpec, value: float) -> float | None:
+    """Return the objective's standard error by draws of days; None where there are too few days."""
+    draws = draw(rows["event_time"], spec.evaluate.gate, spec.train.seed)
+    if draws.too_few():
+        return None
+    label, score = (rows[name].to_numpy(np.float64) for name in ("label", "score"))
+    drawn = draws.of(spec.evaluate.objective, label, score)
+    error = draws.estimate(value, drawn, spec.evaluate.gate.confidence).error
+    return error if np.isfinite(error) else None
 
 
 def _reason_not_to_tell(

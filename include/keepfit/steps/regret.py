@@ -23,20 +23,30 @@ def regret(rows: pd.DataFrame, spec: ModelSpec) -> RegretSignal:
         spec: The model: its objective, how many rows an answer needs, and how days are drawn.
     """
     count, metric = len(rows), spec.evaluate.objective
-    needed = (spec.monitor.performance or PerformanceSpec()).min_rows
-    if count < needed:
-        return _unknown(count, f"{count:,} newly labelled rows, {needed:,} needed")
+    if reason := why_too_few(rows["event_time"], spec):
+        return unknown_regret(reason, count)
     draws = draw(rows["event_time"], spec.evaluate.gate, spec.train.seed)
-    if days := draws.too_few():
-        return _unknown(count, f"newly labelled rows of {draws.days} days, {days} needed")
     found = compare(rows, metric, draws, spec.evaluate.gate.confidence)
     if not math.isfinite(found.value + found.error):
         classes = np.unique(rows["label"].to_numpy(np.float64))
         why = f": all have the label {classes[0]:g}" if len(classes) == 1 else ""
-        return _unknown(count, f"{metric} cannot be compared on {count:,} labelled rows{why}")
+        return unknown_regret(f"{metric} cannot be compared on {count:,} labelled rows{why}", count)
     sign = 1 if is_higher_better(find_metric(metric)) else -1
     return RegretSignal(sign * found.value, found.error, count)
 
 
-def _unknown(rows: int, reason: str) -> RegretSignal:
+def why_too_few(times: "pd.Series[pd.Timestamp]", spec: ModelSpec) -> str:
+    """Say why rows of these times tell nothing; nothing where they do."""
+    count = len(times)
+    needed = (spec.monitor.performance or PerformanceSpec()).min_rows
+    if count < needed:
+        return f"{count:,} newly labelled rows, {needed:,} needed"
+    draws = draw(times, spec.evaluate.gate, spec.train.seed)
+    if days := draws.too_few():
+        return f"newly labelled rows of {draws.days} days, {days} needed"
+    return ""
+
+
+def unknown_regret(reason: str, rows: int = 0) -> RegretSignal:
+    """Say why the regret is not known."""
     return RegretSignal(None, None, rows, reason)

@@ -9,12 +9,12 @@ from pydantic import TypeAdapter, ValidationError
 
 from keepfit.errors import ConfError
 from keepfit.spec.fields import Duration, PositiveDuration, duration_text
-from keepfit.spec.model import ModelSpec
+from keepfit.spec.model import ModelSpec, SeasonSpec
 from keepfit.spec.window import parse_moment
 
 EVERY = "7d"
 SPLIT = 0.5
-_TRAILING, _EXPANDING = "trailing:", "expanding"
+EXPANDING = "expanding"
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class ReplaySettings:
     cost: float
     """Of one training, in units of the objective summed over windows."""
     kinds: tuple[str, ...]
-    """Which rows a training takes, one matrix each; none: as the model's file says."""
+    """Which rows a training takes, one matrix each, besides what the model's file says."""
     split: float
     """The share of the windows that chooses the policy; the rest reports."""
 
@@ -59,29 +59,65 @@ class ReplaySettings:
         )
 
     def models(self, spec: ModelSpec) -> dict[str, ModelSpec]:
-        """Return the model as each kind of window trains it, by the kind's name."""
-        if self.label_delay is not None:
-            spec = spec.model_copy(
-                update={"label": spec.label.model_copy(update={"delay": self.label_delay})}
-            )
-        kinds = self.kinds or (kind_of(spec),)
-        return {kind: _trained_on(spec, kind) for kind in kinds}
+        """Return the model as each kind of window trains it, by kind; its own kind is the first."""
+        kinds = dict.fromkeys((kind_of(spec), *self.kinds))
+        return {kind: _trained_on(self.delayed(spec), kind) for kind in kinds}
+
+    def delayed(self, spec: ModelSpec) -> ModelSpec:
+        """Return the model with labels as late as asked for."""
+        if self.label_delay is None:
+            return spec
+        return spec.model_copy(update={"label": spec.label.model_copy(update={"delay": self.label_delay})})
 
 
 def kind_of(spec: ModelSpec) -> str:
     """Name which rows a model's training takes."""
-    length = spec.train.length
-    return f"{_TRAILING}{duration_text(length)}" if length else _EXPANDING
+    length, season = spec.train.length, spec.train.season
+    if season:
+        return f"season:{duration_text(season.period)}/{duration_text(season.around)}"
+    return f"trailing:{duration_text(length)}" if length else EXPANDING
+
+
+def rows_of(kind: str) -> dict[str, Any]:
+    """Return the fields of `train` that take the rows of a kind, as one writes them.
+
+    Raises:
+        ConfError: It names no rows to train on.
+    """
+    name, _, given = kind.partition(":")
+    if kind == EXPANDING:
+        return {"length": None, "season": None}
+    if name == "trailing":
+        return {"length": given, "season": None}
+    if name == "season" and "/" in given:
+        period, _, around = given.partition("/")
+        return {"length": None, "season": {"period": period, "around": around}}
+    raise ConfError(
+        f"`windows` has {kind!r}, which names no rows to train on. There are: expanding; trailing: with a "
+        "length, such as trailing:91d; season: with a period and what is taken around, such as "
+        "season:365d/45d. More than one with commas between them."
+    )
 
 
 def on_all_history(spec: ModelSpec) -> ModelSpec:
     """Return the model with every row of its history to train on."""
-    return _trained_on(spec, _EXPANDING)
+    return _trained_on(spec, EXPANDING)
 
 
 def _trained_on(spec: ModelSpec, kind: str) -> ModelSpec:
-    length = _length(kind) if kind != _EXPANDING else None
-    return spec.model_copy(update={"train": spec.train.model_copy(update={"length": length})})
+    return spec.model_copy(update={"train": spec.train.model_copy(update=_rows(kind))})
+
+
+def _rows(kind: str) -> dict[str, Any]:
+    """Read the fields of `train` that take the rows of a kind."""
+    written = rows_of(kind)
+    try:
+        return {
+            "length": TypeAdapter[Any](PositiveDuration | None).validate_python(written["length"]),
+            "season": TypeAdapter[Any](SeasonSpec | None).validate_python(written["season"]),
+        }
+    except ValidationError as error:
+        raise ConfError(f"`windows` has {kind!r}: {error.errors()[0]['msg']}") from None
 
 
 def _kinds(given: object) -> tuple[str, ...]:
@@ -89,18 +125,8 @@ def _kinds(given: object) -> tuple[str, ...]:
         return ()
     kinds = tuple(dict.fromkeys(part.strip() for part in str(given).split(",")))
     for kind in kinds:
-        if kind != _EXPANDING:
-            _length(kind)
+        _rows(kind)
     return kinds
-
-
-def _length(kind: str) -> timedelta:
-    if not kind.startswith(_TRAILING):
-        raise ConfError(
-            f"`windows` has {kind!r}, which names no rows to train on. There are: expanding, and trailing: "
-            "with a length, such as trailing:91d; more than one with commas between them."
-        )
-    return _duration(kind.removeprefix(_TRAILING), "windows", PositiveDuration)
 
 
 def _cost(given: object) -> float:

@@ -31,6 +31,8 @@ class Trained:
     """Why the search stopped."""
     left_out: tuple[str, ...]
     """Features without a value in any training row."""
+    features: tuple[str, ...] = ()
+    """Those it takes, in their order."""
 
 
 def train(
@@ -58,7 +60,8 @@ def train(
     _refuse_no_features(used, len(rows), spec)
     fit = partial(_fit, features=used, spec=spec, candidate=candidate)
     if candidate.search is None:
-        return Trained(fit(rows, candidate.params), candidate.params, len(rows), 0, None, left_out)
+        model = fit(rows, candidate.params)
+        return Trained(model, candidate.params, len(rows), 0, None, left_out, tuple(used))
 
     from keepfit.backends.search import search
 
@@ -74,7 +77,8 @@ def train(
     upwards = is_higher_better(find_metric(spec.evaluate.objective))
     found = search(candidate.search, score, higher_is_better=upwards, seed=spec.train.seed, journal=journal)
     params = candidate.params | found.params
-    return Trained(fit(rows, params), params, len(rows), found.trials, found.stopped, left_out)
+    model = fit(rows, params)
+    return Trained(model, params, len(rows), found.trials, found.stopped, left_out, tuple(used))
 
 
 def scored(model: Model, rows: pd.DataFrame, spec: ModelSpec) -> NDArray[np.float64]:

@@ -1,8 +1,8 @@
 """The rows a model may learn from: those whose label is known at a moment, with that label."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,11 +12,13 @@ from keepfit.backends.lake import Lake
 from keepfit.backends.select import read_condition
 from keepfit.errors import TrainingError
 from keepfit.spec import DatasetSpec, ModelSpec
-from keepfit.spec.window import moved
+from keepfit.spec.model import SeasonSpec
+from keepfit.spec.window import Window, moved
+from keepfit.steps.made_predictions import between
 
 EVENT_TIME = "event_time"
 LABEL = "label"
-_KNOWN, _USABLE = '"label known"', '"label usable"'
+_KNOWN, _USABLE, _SOUND = '"label known"', '"label usable"', '"data sound"'
 """Columns of the rows asked for; a space keeps them apart from every declared column."""
 
 
@@ -29,11 +31,13 @@ class Found:
     """Rows whose label is not known yet."""
     unlabelled: int
     """Rows whose label is known to be empty, or not finite."""
+    broken: int = 0
+    """Rows that could be used, were they not of a window of broken data."""
 
     @property
     def usable(self) -> int:
         """How many rows can be used."""
-        return self.rows - self.immature - self.unlabelled
+        return self.rows - self.immature - self.unlabelled - self.broken
 
 
 class TrainingRows:
@@ -48,8 +52,9 @@ class TrainingRows:
         datasets: Mapping[str, DatasetSpec],
         *,
         as_of: datetime,
+        without: Sequence[Window] = (),
     ) -> None:
-        """Select the rows; datasets are read at the given versions.
+        """Select the rows; datasets are read at the given versions, and some windows are left out.
 
         Raises:
             ConfError: The label's delay or the training's length reaches back before the year 1.
@@ -63,7 +68,7 @@ class TrainingRows:
         self._order = identifiers(dict.fromkeys(columns))
         where = read_condition(connection, spec.entities.where, f"models/{spec.name}.yaml: entities.where")
         try:
-            connection.execute(_rows(lake, versions, spec, datasets, as_of, where=where))
+            connection.execute(_rows(lake, versions, spec, datasets, as_of, where=where, without=without))
         except EngineError as error:
             raise TrainingError(
                 f"models/{spec.name}.yaml: the rows of {spec.entities.dataset!r} cannot be selected: "
@@ -74,9 +79,10 @@ class TrainingRows:
         """Count the rows and what is wrong with them."""
         counted = self._connection.execute(
             f"SELECT count(*), count(*) FILTER (NOT {_KNOWN}), "
-            f"count(*) FILTER ({_KNOWN} AND NOT {_USABLE}) FROM asked"
+            f"count(*) FILTER ({_KNOWN} AND NOT {_USABLE}), "
+            f"count(*) FILTER ({_KNOWN} AND {_USABLE} AND NOT {_SOUND}) FROM asked"
         ).fetchone()
-        return Found(*(counted or (0, 0, 0)))
+        return Found(*(counted or (0, 0, 0, 0)))
 
     def chunks(self, rows: int, *, usable: bool = True) -> Iterator[pa.Table]:
         """Yield the usable rows by event time and key, exactly so many at a time but for the last.
@@ -86,8 +92,8 @@ class TrainingRows:
             usable: Or else those that cannot be used, or not yet.
         """
         query = (
-            f"SELECT * EXCLUDE ({_KNOWN}, {_USABLE}) FROM asked "
-            f"WHERE ({_KNOWN} AND {_USABLE}) = {usable} ORDER BY {self._order}"
+            f"SELECT * EXCLUDE ({_KNOWN}, {_USABLE}, {_SOUND}) FROM asked "
+            f"WHERE ({_KNOWN} AND {_USABLE} AND {_SOUND}) = {usable} ORDER BY {self._order}"
         )
         reader = self._connection.execute(query).to_arrow_reader(rows)
         waiting = reader.schema.empty_table()
@@ -113,7 +119,7 @@ class TrainingRows:
         order = ", ".join(f"asked.{name}" for name in self._order.split(", "))
         return self._connection.execute(
             f"SELECT history.{identifier(number)}, asked.{LABEL} FROM asked JOIN {scan([file])} AS history "
-            f"ON {same} WHERE {_KNOWN} AND {_USABLE} ORDER BY {order}"
+            f"ON {same} WHERE {_KNOWN} AND {_USABLE} AND {_SOUND} ORDER BY {order}"
         ).to_arrow_table()
 
 
@@ -125,6 +131,7 @@ def _rows(
     as_of: datetime,
     *,
     where: str,
+    without: Sequence[Window],
 ) -> str:
     """Select a model's rows before a moment, each with its label and whether that may be used."""
     dataset = datasets[spec.entities.dataset]
@@ -150,9 +157,11 @@ def _rows(
             f"SELECT * FROM (SELECT {columns}, {time} AS {EVENT_TIME} FROM {source} WHERE {wanted}) "
             f"LEFT JOIN ({labels}) USING ({key})"
         )
+    sound = " AND ".join(f"NOT ({between(EVENT_TIME, each)})" for each in without) or "true"
+    usable = f"{LABEL} IS NOT NULL AND isfinite({LABEL})"
     return (
         f"CREATE TEMP TABLE asked AS "
-        f"SELECT *, {known} AS {_KNOWN}, {LABEL} IS NOT NULL AND isfinite({LABEL}) AS {_USABLE} FROM ({rows})"
+        f"SELECT *, {known} AS {_KNOWN}, {usable} AS {_USABLE}, {sound} AS {_SOUND} FROM ({rows})"
     )
 
 
@@ -166,4 +175,15 @@ def _since(spec: ModelSpec, as_of: datetime, time: str) -> str:
     what = f"models/{spec.name}.yaml: train.length: so long before {as_of.isoformat()}"
     starts = [spec.train.start, moved(as_of, -length, what) if length else None]
     first = max((start for start in starts if start is not None), default=None)
-    return f"AND {time} >= {moment(first)}" if first else ""
+    since = f"AND {time} >= {moment(first)}" if first else ""
+    return since + _in_season(spec.train.season, as_of, time)
+
+
+def _in_season(season: SeasonSpec | None, as_of: datetime, time: str) -> str:
+    """Pick the rows that lie near the same moment of this period or an earlier one."""
+    if season is None:
+        return ""
+    micro = timedelta(microseconds=1)
+    period, around = season.period // micro, season.around // micro
+    phase = f"({(as_of - datetime.fromtimestamp(0, UTC)) // micro} - epoch_us({time})) % {period}"
+    return f" AND least({phase}, {period} - {phase}) <= {around}"

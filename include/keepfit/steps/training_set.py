@@ -1,6 +1,6 @@
 """Build training set: the labelled rows known at a moment, with the features known at each row's own."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +14,7 @@ from keepfit.spec.fields import duration_text
 from keepfit.spec.load import problems_text
 from keepfit.spec.problem import did_you_mean
 from keepfit.spec.project import EngineSpec
+from keepfit.spec.window import Window
 from keepfit.steps.leaks import leaks
 from keepfit.steps.rows_digest import RowsDigest
 from keepfit.steps.training_file import TrainingFile
@@ -51,6 +52,8 @@ class TrainingSet:
     """SHA-256 of the rows' values, which another version of a library that writes files does not change."""
     entities_digest: str
     """SHA-256 of the rows that asked for features, with their labels."""
+    without: tuple[Window, ...] = ()
+    """The windows of broken data that were left out."""
 
     @property
     def categorical(self) -> tuple[str, ...]:
@@ -60,17 +63,24 @@ class TrainingSet:
     def as_dict(self) -> dict[str, Any]:
         """Return what JSON can hold; `of` reads it back. Features are pairs, since their order counts."""
         moments = {name: getattr(self, name).isoformat() for name in _MOMENTS}
-        return vars(self) | moments | {"path": str(self.path), "features": list(self.features.items())}
+        plain = {
+            "path": str(self.path),
+            "features": list(self.features.items()),
+            "without": [each.key for each in self.without],
+        }
+        return vars(self) | moments | plain
 
     @classmethod
     def of(cls, stored: Mapping[str, Any]) -> Self:
-        """Read what `as_dict` returned, and leave what was stored beside it."""
+        """Read what `as_dict` returned, and leave what was stored beside it; older sets have no `without`."""
+        stored = {"without": (), **stored}
         stored = {name: stored[name] for name in cls.__dataclass_fields__}
         moments = {name: datetime.fromisoformat(stored[name]) for name in _MOMENTS}
         read = {
             "path": Path(stored["path"]),
             "features": dict(stored["features"]),
             "empty_features": tuple(stored["empty_features"]),
+            "without": tuple(map(Window.of_key, stored["without"])),
         }
         return cls(**stored | moments | read)
 
@@ -87,6 +97,7 @@ def build_training_set(
     engine: EngineSpec | None = None,
     chunk_rows: int = 100_000,
     versions: Mapping[str, int] | None = None,
+    without: Sequence[Window] = (),
 ) -> TrainingSet:
     """Write a model's training set; memory is bounded by a chunk of rows.
 
@@ -104,6 +115,7 @@ def build_training_set(
         engine: The bounds of the SQL engine.
         chunk_rows: How many rows are joined with their features at once.
         versions: The published versions to read; the newest where not given.
+        without: Windows of broken data: no row of theirs is used.
 
     Raises:
         TrainingError: The rows cannot train the model, with the reason.
@@ -122,7 +134,7 @@ def build_training_set(
     versions = {name: given[name] if name in given else lake.version(name) for name in used}
     entities = RowsDigest()
     with open_engine(engine or EngineSpec(), scratch) as connection:
-        rows = TrainingRows(connection, lake, versions, spec, datasets, as_of=as_of)
+        rows = TrainingRows(connection, lake, versions, spec, datasets, as_of=as_of, without=without)
         found = rows.count()
         _refuse_no_rows(spec, found, as_of)
         with TrainingFile(out, key, service, tuple(slices)) as file:
@@ -142,10 +154,15 @@ def build_training_set(
         last=file.last,
         registry_digest=registry_digest,
         versions=versions,
-        dropped={"label not known yet": found.immature, "no label": found.unlabelled},
+        dropped={
+            "label not known yet": found.immature,
+            "no label": found.unlabelled,
+            "in a window of broken data": found.broken,
+        },
         empty_features=tuple(name for name in service.feature_names if not file.values[name]),
         rows_digest=file.content.hexdigest(),
         entities_digest=entities.hexdigest(),
+        without=tuple(without),
     )
 
 
@@ -193,11 +210,12 @@ def _refuse_slices(spec: ModelSpec, slices: Iterable[str], known: Collection[str
 
 def _refuse_no_rows(spec: ModelSpec, found: Found, as_of: datetime) -> None:
     if found.usable == 0:
+        broken = f"; {found.broken} are in windows of broken data" if found.broken else ""
         raise TrainingError(
             f"There is no row to train {spec.name!r} on as of {as_of.isoformat()}. Of {found.rows} rows "
             f"of {spec.entities.dataset!r} by then, {found.immature} have no label yet (it is known "
-            f"{duration_text(spec.label.delay)} after the event), and {found.unlabelled} have an empty one. "
-            "Publish more history, or look at `entities.where` and `label`."
+            f"{duration_text(spec.label.delay)} after the event), and {found.unlabelled} have an empty one"
+            f"{broken}. Publish more history, or look at `entities.where` and `label`."
         )
 
 

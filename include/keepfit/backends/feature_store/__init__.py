@@ -15,6 +15,7 @@ from keepfit.backends.feature_store.definitions import RestoredStore, definition
 from keepfit.backends.feature_store.description import FeatureField, ReadColumn, ServiceDescription
 from keepfit.backends.feature_store.online_answer import OnlineRows
 from keepfit.backends.feature_store.online_reader import OnlineReader
+from keepfit.backends.feature_store.origins import FeatureOrigin
 from keepfit.backends.feature_store.published import published
 from keepfit.backends.feature_store.store import FeatureStore
 from keepfit.backends.feature_store.texts import kept_definitions, read_definitions
@@ -22,6 +23,7 @@ from keepfit.backends.feature_store.view import RegisteredView
 
 __all__ = [
     "FeatureField",
+    "FeatureOrigin",
     "FeatureStore",
     "OnlineReader",
     "OnlineRows",

@@ -1,6 +1,7 @@
 """What a feature service offers and asks for, read from the registry."""
 
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -64,6 +65,8 @@ class ServiceDescription:
     """What it reads of them, by the columns' own names."""
     views: tuple[str, ...] = ()
     """The feature views it takes values of."""
+    computed_from: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    """The feature views that each of its on-demand views reads; none where the rows bring it all."""
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -107,12 +110,14 @@ def describe(feast: Feast, name: str) -> ServiceDescription:
     joined: dict[str, FeatureViewProjection] = {}
     whole: list[FeatureViewProjection] = []
     requested: dict[str, None] = {}
+    computed: dict[str, tuple[str, ...]] = {}
     for projection in service.feature_view_projections:
         view = feast.registry.get_any_feature_view(projection.name, feast.project, allow_cache=True)
         if isinstance(view, OnDemandFeatureView):
             sources = view.source_feature_view_projections.values()
             joined |= {source.name: source for source in sources}
             whole += sources
+            computed[projection.name] = tuple(source.name for source in sources)
             requested |= dict.fromkeys(view.get_request_data_schema())
         else:
             joined[projection.name_to_use()] = projection
@@ -128,6 +133,7 @@ def describe(feast: Feast, name: str) -> ServiceDescription:
         datasets=tuple(table for table in tables if table is not None),
         reads=tuple(reads),
         views=tuple(dict.fromkeys(projection.name for projection in joined.values())),
+        computed_from=computed,
     )
 
 

@@ -23,6 +23,7 @@ from keepfit.backends.feature_store.historical import historical, plain
 from keepfit.backends.feature_store.lake_source import table_of
 from keepfit.backends.feature_store.materialize import materialize, newest_of
 from keepfit.backends.feature_store.online_reader import OnlineReader
+from keepfit.backends.feature_store.origins import FeatureOrigin, feature_origins
 from keepfit.backends.feature_store.own_row import OwnRow, own_row
 from keepfit.backends.feature_store.reach import (
     is_sqlite,
@@ -137,6 +138,10 @@ class FeatureStore:
     def service(self, name: str) -> ServiceDescription:
         """Say what a feature service offers, and what a row must bring."""
         return describe(self._feast, name)
+
+    def origins(self) -> dict[str, Mapping[str, FeatureOrigin]]:
+        """Say of every feature of every registered service which view it comes from."""
+        return feature_origins(self._feast)
 
     def historical(
         self, rows: pd.DataFrame, service: str, versions: Mapping[str, int] | None = None

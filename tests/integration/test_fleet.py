@@ -1,0 +1,364 @@
+"""Many models with one view in common: what one corrupted source starts, and what an answer starts."""
+
+import multiprocessing
+from collections import Counter
+from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.integration.conftest import FILES
+
+from keepfit.errors import ConfError, DecisionError
+from keepfit.ledger import Decision, Incident, Ledger, Training, decision_key, migrate
+from keepfit.pipeline.answering import answer_case, incident_run_id, released
+from keepfit.pipeline.asked_for import refuse_unasked
+from keepfit.pipeline.fleet import Fleet
+from keepfit.pipeline.incident import find_case, find_cases
+from keepfit.pipeline.snapshot import take_snapshot
+from keepfit.policy import Champion, policy_version
+from keepfit.spec import Project, Window, load_project
+from keepfit.steps.decide import Measured, Memory, make_decision
+
+START = datetime(2024, 1, 1, tzinfo=UTC)
+WEEK = timedelta(weeks=1)
+SERVICES = 10
+FEATURES = """
+visits = FeatureView(
+    name="visits",
+    entities=[buyer],
+    ttl=timedelta(days=2),
+    schema=[Field(name="pages", dtype=Int64)],
+    source=published("pages"),
+)
+for number in range({services}):
+    features = [habits] if number % 2 else [habits[["spend"]], visits]
+    globals()[f"service_{{number}}"] = FeatureService(name=f"service_{{number}}", features=features)
+alone = FeatureService(name="alone", features=[visits])
+"""
+PAGES = """
+name: pages
+source: {type: files, path: pages.parquet}
+columns: {customer: string, seen_at: timestamp, pages: int64}
+key: [customer, seen_at]
+event_time: seen_at
+feature_views: [visits]
+"""
+MODEL = """
+name: {name}
+task: classification
+entities: {{dataset: orders, columns: [customer, amount]}}
+features: {service}
+label: {{column: returned, delay: 3d}}
+train: {{holdout: 2d, candidates: [{{trainer: lightgbm}}]}}
+evaluate: {{objective: log_loss}}
+policy: {{rules: [{{rule: drift_share, share: 0.2}}], cooldown: {cooldown}}}
+"""
+
+
+def write_fleet(root: Path, models: int, fleet: str = "{}", cooldown: str = "7d") -> Project:
+    """Write a project of many models, of which all lean on the view `habits`, and some on `visits` too."""
+    files = {name: text for name, text in FILES.items() if not name.startswith("models/")}
+    files["keepfit.yaml"] += f"fleet: {fleet}\n"
+    files["features.py"] += FEATURES.format(services=SERVICES)
+    files["datasets/pages.yaml"] = PAGES
+    for number in range(models):
+        name, service = f"m{number:03d}", f"service_{number % SERVICES}"
+        files[f"models/{name}.yaml"] = MODEL.format(name=name, service=service, cooldown=cooldown)
+    for name, text in files.items():
+        path = root / "feature_repo" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    project = load_project(root)
+    assert project.problems == ()
+    migrate(project.locations.ledger_url)
+    return project
+
+
+def register(project: Project) -> None:
+    from keepfit.backends.feature_store import FeatureStore
+
+    FeatureStore(project).register()
+
+
+def week(number: int, length: timedelta = WEEK) -> Window:
+    return Window(START + number * WEEK, START + number * WEEK + length)
+
+
+def drift(
+    *, drifted: bool = True, jumped: tuple[str, ...] = (), broken: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """What the drift's step stores of a window whose only feature is `spend`."""
+    return {
+        "columns": [{"column": "spend", "drifted": drifted, "score": 0.75}],
+        "share": 1.0 if drifted else 0.0,
+        "rows": 900,
+        "reason": "",
+        "missing": [],
+        "broken": list(broken),
+        "jumped": list(jumped),
+    }
+
+
+JUMPED = drift(jumped=("spend",))
+BROKEN = drift(broken=("spend is 100 times what it was: another unit",))
+
+
+@dataclass(frozen=True)
+class Watch:
+    """The end of a monitoring run: the decision about a window, with a real ledger and real features."""
+
+    project: Project
+
+    @property
+    def ledger(self) -> Ledger:
+        return Ledger(self.project.locations.ledger_url)
+
+    def decide(self, model: str, window: Window, seen: Mapping[str, Any] = JUMPED) -> Decision:
+        run_id = f"watch_{window.key}"
+        taken = take_snapshot(self.project, f"{model}__monitor", run_id, model=model, window=window)
+        champion = Champion("1", START - WEEK)
+        measured = Measured({"new_rows": 0}, {"signal": None}, seen, champion, 1.0)
+        spec = taken.the_model
+
+        def make(memory: Memory) -> Decision:
+            return make_decision(spec, window, measured, memory, run_id)
+
+        fleet = Fleet(taken, measured.signals(model, window), measured.drift)
+        return fleet.decide(self.ledger, decision_key(model, policy_version(spec), window), make)
+
+    def answer(self, key: str, word: str, why: str | None = "looked at it") -> Any:
+        at = datetime(2024, 3, 1, tzinfo=UTC)
+        return answer_case(self.ledger, key, word, who="ann", why=why, at=at)
+
+    def released(self, key: str) -> list[dict[str, Any]]:
+        return released(self.ledger, find_case(self.ledger, key))
+
+
+Fleets = Callable[..., Watch]
+
+
+@pytest.fixture
+def fleet_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fleets:
+    """Make a fleet of so many models."""
+    for variable in ("HOME", "LAKE", "LEDGER_URL", "TRACKING_URI", "FEAST_REGISTRY", "FEAST_ONLINE"):
+        monkeypatch.delenv(f"KEEPFIT_{variable}", raising=False)
+
+    def make(models: int, **options: str) -> Watch:
+        project = write_fleet(tmp_path, models, **options)
+        register(project)
+        return Watch(project)
+
+    return make
+
+
+def test_one_jump_of_a_view_holds_200_models_in_one_incident_and_real_starts_each_once(
+    fleet_of: Fleets,
+) -> None:
+    watch = fleet_of(200)
+    made = [watch.decide(model, week(1)) for model in watch.project.models]
+    assert Counter(each.verdict for each in made) == {"held": 200}
+    (incident,) = watch.ledger.incidents()
+    assert (incident.key, incident.view, incident.columns) == (f"habits:{week(1).key}", "habits", ("spend",))
+    assert incident.models == 200
+    assert incident.reason == "spend jumped from the window before (drift 0.75)"
+    assert made[7].reason.startswith(
+        f"spend of habits moved at once for 200 models: incident {incident.key} asks whether that is a fault"
+    )
+    assert {each.run_id for each in made} == {None}
+    assert watch.released(incident.key) == []
+
+    watch.answer(incident.key, "real")
+    started = watch.released(incident.key)
+    assert Counter((each["model"], each["run_id"]) for each in started) == {
+        (model, f"decision__{week(1).key}"): 1 for model in watch.project.models
+    }
+    assert started == watch.released(incident.key)
+    for each in started:
+        settings = {**each["conf"]}
+        refuse_unasked(watch.project, each["model"], each["run_id"], settings)
+        watch.ledger.record_training(
+            Training(each["run_id"], each["model"], settings["decision"], week(1).end, "2", "pass", (), {})
+        )
+    assert watch.released(incident.key) == []
+
+
+def test_broken_windows_are_blocked_in_one_incident_and_no_answer_starts_them(fleet_of: Fleets) -> None:
+    watch = fleet_of(6)
+    made = [watch.decide(model, week(1), BROKEN) for model in watch.project.models]
+    assert {each.verdict for each in made} == {"blocked"}
+    assert made[3].reason == (
+        "broken data is never trained on: spend is 100 times what it was: another unit; "
+        f"incident habits:{week(1).key} asks what has happened"
+    )
+    case = find_case(watch.ledger, f"habits:{week(1).key}")
+    assert case.models("blocked") == tuple(watch.project.models)
+    assert case.incident.reason == "spend is 100 times what it was: another unit"
+    assert {each.incident_key for each in case.decisions} == {case.incident.key}
+    watch.answer(case.incident.key, "real")
+    assert watch.released(case.incident.key) == []
+
+
+def test_fewer_models_than_it_takes_or_null_hold_nothing(fleet_of: Fleets) -> None:
+    watch = fleet_of(2)
+    assert watch.decide("m000", week(1)).verdict == "retrain"
+    watch = fleet_of(4, fleet="{common_cause: null}")
+    assert watch.decide("m003", week(1)).verdict == "retrain"
+    assert watch.ledger.incidents() == []
+
+
+def test_a_drift_without_a_jump_or_a_jump_that_no_rule_minds_is_no_incident(fleet_of: Fleets) -> None:
+    watch = fleet_of(4)
+    assert watch.decide("m000", week(1), drift()).verdict == "retrain"
+    assert watch.decide("m001", week(1), drift(drifted=False, jumped=("spend",))).verdict == "keep"
+    assert watch.ledger.incidents() == []
+
+
+def test_a_longer_window_that_overlaps_joins_and_one_after_it_opens_its_own(fleet_of: Fleets) -> None:
+    watch = fleet_of(4)
+    first = watch.decide("m000", week(1))
+    longer = watch.decide("m001", week(0, 4 * WEEK))
+    after = watch.decide("m002", week(2))
+    assert longer.incident_key == first.incident_key == f"habits:{week(1).key}"
+    assert after.incident_key == f"habits:{week(2).key}"
+    watch.answer(f"habits:{week(1).key}", "real")
+    assert {each["model"] for each in watch.released(f"habits:{week(1).key}")} == {"m000", "m001"}
+    assert watch.released(f"habits:{week(2).key}") == []
+
+
+def test_a_model_held_by_two_causes_waits_for_both_answers(fleet_of: Fleets) -> None:
+    watch = fleet_of(8)
+    both = drift(jumped=("spend", "pages"))
+    assert watch.decide("m000", week(1), both).incidents == (f"habits:{week(1).key}", f"visits:{week(1).key}")
+    watch.decide("m001", week(1))
+    watch.answer(f"habits:{week(1).key}", "real")
+    assert [each["model"] for each in watch.released(f"habits:{week(1).key}")] == ["m001"]
+    watch.answer(f"visits:{week(1).key}", "real")
+    assert [each["model"] for each in watch.released(f"visits:{week(1).key}")] == ["m000"]
+
+
+def test_a_model_that_looks_after_the_answer_is_held_by_a_fault_and_let_go_by_a_change(
+    fleet_of: Fleets,
+) -> None:
+    watch = fleet_of(4)
+    for number, word in enumerate(("fault", "real"), 1):
+        watch.decide("m000", week(2 * number))
+        watch.answer(f"habits:{week(2 * number).key}", word, why="the till was down")
+    late = watch.decide("m001", week(2))
+    assert late.verdict == "held"
+    assert f"incident habits:{week(2).key} was answered by ann: a fault (the till was down)" in late.reason
+    assert watch.decide("m001", week(4)).verdict == "retrain"
+    assert watch.released(f"habits:{week(2).key}") == []
+
+
+def test_a_released_training_counts_in_the_cool_down_as_one_that_was_asked_for(fleet_of: Fleets) -> None:
+    watch = fleet_of(4, cooldown="14d")
+    key = watch.decide("m000", week(1)).incident_key or ""
+    watch.answer(key, "real")
+    next_week = watch.decide("m000", week(2), drift())
+    assert next_week.verdict == "keep"
+    assert next_week.reason.startswith("cool-down of 14 d: the window ending 2024-01-15 asked for a training")
+
+
+def test_a_held_training_may_start_only_once_it_is_released(fleet_of: Fleets) -> None:
+    watch = fleet_of(3)
+    held = watch.decide("m000", week(1))
+    asked = {"as_of": week(1).end.isoformat(), "decision": held.key}
+    run_id = f"decision__{week(1).key}"
+    with pytest.raises(ConfError, match=r"asks for no training: its verdict is 'held'"):
+        refuse_unasked(watch.project, "m000", run_id, asked)
+    watch.answer(held.incident_key or "", "real")
+    refuse_unasked(watch.project, "m000", run_id, asked)
+    with pytest.raises(ConfError, match=rf"asks for the run '{run_id}', not 'another'"):
+        refuse_unasked(watch.project, "m000", "another", asked)
+
+
+def test_the_first_answer_stands_and_all_others_are_refused_in_words(fleet_of: Fleets) -> None:
+    watch = fleet_of(3)
+    key = watch.decide("m000", week(1)).incident_key or ""
+    with pytest.raises(ConfError, match=r"There is no incident 'habit:.*'\. Did you mean 'habits:"):
+        watch.answer(key.replace("habits", "habit"), "fault")
+    with pytest.raises(ConfError, match=r"is answered fault without a reason\. Say why"):
+        watch.answer(key, "fault", why=" ")
+    with pytest.raises(ConfError, match=r"'reel' is no answer to .* Answer fault or real\."):
+        watch.answer(key, "reel")
+    assert watch.answer(key, "fault").consequence == (
+        f"{key} is a fault, says ann: looked at it. No training of the models it held is started: 1. "
+        "The window is left out of trainings until it is published anew."
+    )
+    assert watch.answer(key, "fault").answer.answer == "fault"
+    with pytest.raises(
+        DecisionError, match=r"was answered fault by ann at 2024-03-01 00:00 \(looked at it\)"
+    ):
+        watch.answer(key, "real")
+
+
+def test_the_question_names_view_window_numbers_and_who_waits(fleet_of: Fleets) -> None:
+    watch = fleet_of(5)
+    for model in ("m000", "m001"):
+        watch.decide(model, week(1))
+    watch.decide("m002", week(1), BROKEN)
+    (case,) = find_cases(watch.ledger)
+    assert case.subject == "Is habits broken? 3 models wait for an answer"
+    assert case.body.startswith(
+        "From **2024-01-08 00:00** to **2024-01-15 00:00** UTC the feature view **habits**, "
+        "which 5 models lean on, moved at once:\n\n"
+        "- spend jumped from the window before (drift 0.75)\n\n"
+        "- held, to be trained if it is real (2): m000, m001\n"
+        "- blocked by broken data, whatever the answer (1): m002\n\n"
+        "**fault**: the data was wrong."
+    )
+
+
+def _decide_all(root: str, models: list[str]) -> list[str]:
+    watch = Watch(load_project(Path(root)))
+    return [watch.decide(model, week(1)).verdict for model in models]
+
+
+def test_processes_that_look_at_once_open_one_incident(fleet_of: Fleets) -> None:
+    watch = fleet_of(8)
+    names = list(watch.project.models)
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+        # Every model is decided about twice, by two processes.
+        parts = [names, names[::-1]]
+        done = [
+            each.result() for each in [pool.submit(_decide_all, str(watch.project.root), p) for p in parts]
+        ]
+    assert {word for words in done for word in words} == {"held"}
+    assert len(watch.ledger.incidents()) == 1
+    assert [len(watch.ledger.decisions(name)) for name in names] == [1] * 8
+
+
+def test_a_signal_that_swings_about_its_threshold_stays_within_the_fleet_s_budget(fleet_of: Fleets) -> None:
+    watch = fleet_of(2, fleet="{budget: 3, budget_period: 28d}", cooldown="0d")
+    made = [
+        watch.decide(model, week(number), drift(drifted=(number + at) % 2 == 0))
+        for number in range(100)
+        for at, model in enumerate(watch.project.models)
+    ]
+    asked = [each.window_end for each in made if each.verdict == "retrain"]
+    most = max(sum(end - timedelta(days=28) < other <= end for other in asked) for end in asked)
+    assert most == 3
+    assert len(asked) <= 3 * 100 / 4 + 3
+    kept = [each for each in made if "the fleet's budget: 3 of 3 trainings in 28 d are spent" in each.reason]
+    assert len(kept) + len(asked) == 100
+
+
+def test_two_incidents_never_share_a_run_id_and_a_plain_key_stays_readable() -> None:
+    assert incident_run_id("weather:a_b") == "incident__weather:a_b"
+    assert incident_run_id("my view:a_b") != incident_run_id("my/view:a_b")
+
+
+def test_an_open_incident_is_listed_before_an_answered_one(fleet_of: Fleets) -> None:
+    watch = fleet_of(3)
+    for number in (1, 3, 5):
+        watch.ledger.open_incident(
+            Incident(
+                f"k{number}", "v", week(number).start, week(number).end, ("x",), 3, "x jumped", "m, run r"
+            )
+        )
+    watch.answer("k5", "fault")
+    assert [each.incident.key for each in find_cases(watch.ledger)] == ["k3", "k1", "k5"]

@@ -1,0 +1,139 @@
+"""What labels say of a champion, each with what luck alone brings; and that no labels is no good news."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from keepfit.ledger import Decision
+from keepfit.spec import ModelSpec
+from keepfit.steps.calibrated import calibration
+from keepfit.steps.estimate import estimate
+from keepfit.steps.measure import measure_performance
+from keepfit.steps.silent_labels import labels_missing, silent_labels
+
+START = datetime(2024, 1, 1, tzinfo=UTC)
+
+
+def spec(task: str = "classification", objective: str = "log_loss") -> ModelSpec:
+    return ModelSpec.model_validate(
+        {
+            "name": "churn",
+            "task": task,
+            "entities": {"dataset": "customers"},
+            "features": "churn",
+            "label": {"column": "left", "delay": "2d"},
+            "train": {"holdout": "14d", "candidates": [{"trainer": "lightgbm"}]},
+            "evaluate": {"objective": objective},
+            "monitor": {"performance": {"min_rows": 50}},
+        }
+    )
+
+
+def labelled(seed: int, rows: int = 1400, off: float = 0.0, days: int = 7) -> pd.DataFrame:
+    chance = np.random.default_rng(seed)
+    truth = chance.uniform(0.05, 0.8, rows)
+    return pd.DataFrame(
+        {
+            "event_time": pd.date_range(START, periods=rows, freq=timedelta(days=days) / rows),
+            "score": truth + off,
+            "label": (chance.random(rows) < truth).astype(float),
+            "version": "1",
+            "role": "champion",
+        }
+    )
+
+
+def test_right_probabilities_are_within_their_noise_and_wrong_ones_are_not() -> None:
+    found = [calibration(labelled(seed), spec()) for seed in range(200)]
+    beyond = [each.value > each.noise for each in found if each.value is not None and each.noise is not None]
+    assert len(beyond) == 200
+    assert np.mean(beyond) < 0.06, "one in fifty is meant to be"
+    wrong = calibration(labelled(1, off=0.15), spec())
+    assert wrong.value == pytest.approx(0.15, abs=0.04)
+    assert wrong.value is not None
+    assert wrong.noise is not None
+    assert wrong.value > 2 * wrong.noise
+
+
+def test_what_has_no_probabilities_or_too_few_labels_is_not_measured() -> None:
+    assert (
+        calibration(labelled(1), spec("regression", "rmse")).reason == "a regression gives no probabilities"
+    )
+    few = calibration(labelled(1, rows=49), spec())
+    assert (few.value, few.reason) == (None, "49 labelled rows, 50 needed")
+
+
+def test_the_standard_error_of_performance_is_how_far_it_scatters() -> None:
+    signals = [
+        measure_performance(labelled(seed, days=28), spec(), "1", {"log_loss": 0.6}).signal
+        for seed in range(60)
+    ]
+    values = [each.value for each in signals if each.value is not None]
+    errors = [each.noise for each in signals if each.noise is not None]
+    assert len(errors) == 60
+    assert np.mean(errors) == pytest.approx(np.std(values), rel=0.35)
+
+
+def test_days_too_few_to_draw_from_leave_the_error_unknown() -> None:
+    signal = measure_performance(labelled(1, days=2), spec(), "1", {"log_loss": 0.6}).signal
+    assert signal.value is not None
+    assert signal.noise is None
+
+
+def test_the_estimate_has_the_error_of_its_rows() -> None:
+    known = labelled(1, rows=5000)
+    estimates = [
+        estimate(labelled(seed, rows=2000)["score"].to_numpy(np.float64), known, 0.5) for seed in range(2, 42)
+    ]
+    values, errors = [], []
+    for each in estimates:
+        assert not isinstance(each, str)
+        values.append(each.metrics["log_loss"])
+        errors.append(each.errors["log_loss"])
+    assert np.mean(np.array(errors, float)) == pytest.approx(np.std(np.array(values, float)), rel=0.4)
+
+
+def joined(due: int, came: int, late: int = 0) -> dict[str, Any]:
+    return {"predictions": due, "labelled": came, "caught_up": late}
+
+
+def decisions(*labels: dict[str, Any]) -> list[Decision]:
+    weeks = [(START + timedelta(weeks=at), START + timedelta(weeks=at + 1)) for at in range(len(labels))]
+    return [
+        Decision(f"k{at}", "churn", "1", *week, "keep", "none", "r", {"labels": each}, None, "w")
+        for at, (week, each) in enumerate(zip(weeks, labels, strict=True))
+    ]
+
+
+def warned(*labels: dict[str, Any]) -> str:
+    *before, last = labels
+    return silent_labels(last, decisions(*before), START + timedelta(weeks=len(labels)), "customers")
+
+
+def test_labels_that_stop_are_warned_of_after_four_windows() -> None:
+    none, all_came = joined(100, 0), joined(100, 98)
+    assert warned(all_came, none, none, none) == ""
+    assert warned(all_came, none, none, none, none) == (
+        "; WARNING: labels have not come for 4 windows, since the one ending 2024-01-15 00:00: "
+        "nobody knows how the model does. Look at customers"
+    )
+    assert warned(none, none, all_came, none, none) == ""
+    assert warned(none, none, none, none, joined(100, 0, late=90)) == "", "they are late, and come"
+    assert "for 4 windows" in warned(none, none, joined(0, 0), none, none), "none was due in one of them"
+
+
+@given(due=st.integers(0, 10_000), share=st.floats(0, 1))
+@settings(max_examples=50)
+def test_the_share_of_labels_is_told_where_it_is_small_and_never_without_any_due(
+    due: int, share: float
+) -> None:
+    came = round(due * share)
+    told = labels_missing(joined(due, came))
+    assert bool(told) == (due > 0 and came < 0.05 * due)
+    if told:
+        assert told == f"; only {came:,} of {due:,} labels have come ({came / due:.1%})"
