@@ -124,7 +124,7 @@ def test_a_constant_reference_is_scaled_as_evidently_does() -> None:
 @pytest.mark.parametrize("made", ["normal", "ties", "few", "two", "heavy", "letters", "yes and no"])
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("rows", [(800, 600), (3000, 1500)])
-def test_luck_alone_goes_beyond_the_noise_level_in_about_two_of_a_hundred_cases(
+def test_luck_alone_goes_beyond_the_noise_level_in_a_few_of_a_hundred_cases(
     made: str, method: Method | None, rows: tuple[int, int]
 ) -> None:
     """Draw both sides from the same rows, again and again, with a fixed seed."""

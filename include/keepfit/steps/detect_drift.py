@@ -27,7 +27,7 @@ class ColumnDrift:
     threshold: float
     drifted: bool
     noise: float
-    """Beyond this lies the score of two samples of the same rows in about 2 % of the cases."""
+    """Beyond this lies the score of two samples of the same rows in a few per cent of the cases."""
 
 
 @dataclass(frozen=True)

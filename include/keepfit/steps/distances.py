@@ -43,7 +43,7 @@ class Distance:
     threshold: float
     drifted: bool
     noise: float
-    """Beyond this lies the score of two samples of the same rows in about 2 % of the cases."""
+    """Beyond this lies the score of two samples of the same rows in a few per cent of the cases."""
 
 
 def measure(

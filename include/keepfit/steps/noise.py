@@ -1,4 +1,4 @@
-"""What luck alone makes of a distance: the level beyond which lie about 2 % of the scores of equal rows.
+"""What luck alone makes of a distance: a level that few of the scores of equal rows go beyond.
 
 Rows are taken to be drawn one by one. Days in a row resemble each other, so a window of few days lies beyond
 this more often: hold scores against calm windows, too.
