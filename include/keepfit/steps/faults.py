@@ -6,13 +6,13 @@ missing values goes up and down may do so again. Storms, holidays and seasons mo
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
-from math import gcd, sqrt
 from typing import TYPE_CHECKING
 
-from keepfit.steps.alike_rows import ALIKE, alike_share
+from keepfit.steps.alike_rows import ALIKE
 from keepfit.steps.column import Column, column
+from keepfit.steps.loads import alike, repeated_rows
 from keepfit.steps.units import unit_change
+from keepfit.steps.usual import beyond
 
 if TYPE_CHECKING:
     from keepfit.backends.sketches import Sketch
@@ -20,15 +20,9 @@ if TYPE_CHECKING:
 
 BEFORE = 8
 """So many windows before say what is usual; more add little, and a season changes meanwhile."""
-ENOUGH = 3
-"""With fewer windows before, only what is far out is called a fault."""
-_UNKNOWN = 0.3
-"""How far a share may rise while nobody knows how much it moves."""
 _MISSING, _STUCK, _OUTSIDE = 0.05, 0.2, 0.5
 FEWEST = 100
 """With fewer values nothing is said of a column, but that it is gone."""
-_CELLS = 30
-"""By chance half of all counts are even, so all of so many are not."""
 Former = Sequence[Column]
 """The reference, then the windows before, oldest first."""
 
@@ -70,7 +64,7 @@ def find_faults(
         broken += [f"{name} {found}"] if found else []
     features = [name for name in reference if name != ALIKE]
     loads = [{name: each[name] for name in features if name in each} for each in (*before, current)]
-    broken += list(_repeated(loads[:-1], loads[-1])) or list(_alike(before, current))
+    broken += list(repeated_rows(loads[:-1], loads[-1])) or list(alike(before, current))
     return Faults(tuple(broken), tuple(_jumped(before, current, calibration)))
 
 
@@ -98,7 +92,7 @@ def _is_number(text: str) -> bool:
 
 def _missing(former: Former, current: Column) -> str | None:
     shares = [each.missing for each in former]
-    if not _beyond(current.missing, shares, _MISSING, current.rows):
+    if not beyond(current.missing, shares, _MISSING, current.rows):
         return None
     return (
         f"is missing in {current.missing:.0%} of the rows, in no window before in more than {max(shares):.0%}"
@@ -111,7 +105,7 @@ def _stuck(former: Former, current: Column) -> str | None:
     if current.present < FEWEST or not windows:
         return None
     shares = [each.top_share for each in (former[0], *windows)]
-    if not _beyond(current.top_share, shares, _STUCK, current.rows):
+    if not beyond(current.top_share, shares, _STUCK, current.rows):
         return None
     return (
         f"is stuck: {current.top} in {current.top_share:.0%} of the rows, "
@@ -134,45 +128,6 @@ def _beyond_range(former: Former, current: Column) -> str | None:
     if now - usual < _OUTSIDE:
         return None
     return f"holds what was never there before in {now:.0%} of its values: {current.span}"
-
-
-def _beyond(now: float, shares: Sequence[float], least: float, rows: float) -> bool:
-    """Tell whether a share rose beyond what it ever did, beyond its own ups and downs, and beyond chance."""
-    high = max(shares)
-    least = least if len(shares) > ENOUGH else _UNKNOWN
-    chance = 5 * sqrt(high * (1 - high) / rows) if rows else 1.0
-    return now - high > max(least, 2 * (high - min(shares)), chance)
-
-
-def _repeated(before: "Sequence[Mapping[str, Sketch]]", current: "Mapping[str, Sketch]") -> Iterator[str]:
-    """Find rows that were loaded several times: then every count of every column is a multiple."""
-    times, cells = _multiple(current)
-    rows = max((column(each).rows for each in current.values()), default=0)
-    largest = [max((column(each).rows for each in window.values()), default=0) for window in before]
-    if times > 1 and cells >= _CELLS and all(_multiple(window)[0] != times for window in before):
-        yield (
-            f"every row is there {times} times: so is every value of all {len(current)} columns "
-            f"({rows:,.0f} rows, in a window before at most {max(largest, default=0):,.0f})"
-        )
-    elif len(largest) >= ENOUGH and rows > 3 * max(largest) > 0:
-        yield f"there are {rows:,.0f} rows, in no window before more than {max(largest):,.0f}"
-
-
-def _alike(before: "Sequence[Mapping[str, Sketch]]", current: "Mapping[str, Sketch]") -> Iterator[str]:
-    """Find a part of the rows that was loaded several times."""
-    shares = [alike_share(each[ALIKE]) for each in before if ALIKE in each]
-    if not shares or ALIKE not in current:
-        return
-    now, rows = alike_share(current[ALIKE]), float(current[ALIKE].values @ current[ALIKE].counts)
-    if _beyond(now, [max(shares), *shares], _MISSING, rows):
-        usual = f"in no window before more than {max(shares):.0%}"
-        yield f"{now:.0%} of the rows are there more than once, {usual}"
-
-
-def _multiple(window: "Mapping[str, Sketch]") -> tuple[int, int]:
-    """Return what divides every count of a window, and how many counts there are."""
-    counts = [count for each in window.values() for count in column(each).all_counts]
-    return reduce(gcd, counts, 0), len(counts)
 
 
 def _jumped(
