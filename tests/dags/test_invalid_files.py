@@ -18,6 +18,7 @@ GOOD = {
     "returns__replay",
     "keepfit__apply",
     "keepfit__sweep",
+    "keepfit__incident",
 }
 
 
@@ -44,6 +45,7 @@ def test_a_bad_file_becomes_a_paused_dag_that_says_why(shop: Path) -> None:
         "returns__invalid",
         "keepfit__apply",
         "keepfit__sweep",
+        "keepfit__incident",
     }
     invalid = dags["returns__invalid"]
     assert invalid.is_paused_upon_creation
