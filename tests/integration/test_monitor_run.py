@@ -343,6 +343,10 @@ def test_the_estimate_without_labels_is_told_and_decides_nothing(shop: Shop, tmp
     stored = shop.ledger.decision(decided["key"])
     assert stored is not None
     assert stored.evidence["performance"]["estimated"]["metrics"] == estimated["metrics"]
+    signal = Signals.of_json(stored.evidence["signals"]).estimate
+    assert signal.value == estimated["metrics"]["log_loss"]
+    assert signal.noise is not None
+    assert signal.noise > 0
 
 
 def test_rows_of_another_version_do_not_speak_for_the_champion(shop: Shop) -> None:
@@ -386,7 +390,6 @@ def test_all_signals_are_kept_with_the_decision_and_nothing_is_kept_twice(shop: 
     assert signals.calibration.value is not None
     assert signals.calibration.noise is not None
     assert signals.prediction.value is not None
-    assert signals.estimate.reason.startswith("Version 1 of churn was registered without holdout_scores")
     assert signals.drift.weighted.reason == ("not measured: version 1 has no importances; train it again")
     assert set(stored.evidence) == {"signals", "predicted", "labels", "performance", "drift"}
     assert set(stored.evidence["performance"]) == {"versions", "roles", "estimated"}
@@ -437,7 +440,20 @@ def test_a_column_that_went_missing_blocks_though_drift_would_ignore_it(shop: Sh
     shop.predict(week(0), frame)
     done = shop.monitor(0)
     assert done["verdict"] == "blocked"
-    assert done["reason"].endswith("spent is missing in 90% of the rows (0% in training)")
+    assert done["reason"].endswith("spent is missing in 90% of the rows, in no window before in more than 0%")
+
+
+def test_a_column_that_is_stuck_blocks_by_what_the_windows_before_were_like(shop: Shop) -> None:
+    for number in range(4):
+        shop.live_week(number)
+        shop.monitor(number)
+    frame = shop.customers(week(4))
+    frame.loc[frame.index % 10 != 0, "spent"] = 1.25
+    shop.publish_truth(week(4), frame)
+    shop.predict(week(4), frame)
+    done = shop.monitor(4)
+    assert done["verdict"] == "blocked"
+    assert "spent is stuck: 1.25 in 90% of the rows, while no value was in more than " in done["reason"]
 
 
 def test_an_empty_window_is_insufficient(shop: Shop) -> None:
@@ -679,6 +695,30 @@ def test_labels_of_another_dataset_are_waited_for_until_the_window_ends(shop: Sh
     joined = shop.run(1).join_labels()
     assert joined["new_rows"] == joined["labelled"] == joined["predictions"] > 200
     assert shop.monitor(1)["trigger"] == "new_rows"
+
+
+def test_labels_that_are_never_published_are_not_waited_for_for_ever(shop: Shop) -> None:
+    shop.write("feature_repo/datasets/leavers.yaml", DATASET.replace("customers", "leavers"))
+    shop.write(
+        "feature_repo/models/churn.yaml", MODEL.replace("column: left", "column: left, dataset: leavers")
+    )
+    shop.publish(
+        "leavers",
+        week(-1),
+        shop.customers(week(-1))[["id", "event_time", "left"]].rename(columns={"event_time": "asked_at"}),
+    )
+    frame = shop.customers(week(0))
+    shop.predict(week(0), frame)
+    assert shop.run(0).wait_for() == ("leavers",)
+    long_ago = datetime.now(UTC) - timedelta(days=7, minutes=1)
+    bounds = (week(0).start, week(0).end)
+    shop.ledger.record_publication(
+        Publication("predictions__churn", *bounds, ROWS, "d", 0, "first", long_ago)
+    )
+    assert shop.run(0).wait_for() == ()
+    done = shop.monitor(0)
+    due = sum(frame["event_time"] < week(0).end - timedelta(days=2))
+    assert done["reason"].endswith(f"; only 0 of {due} labels have come (0.0%)")
 
 
 def test_labels_of_a_snapshot_are_waited_for_until_it_is_taken_at_the_window_s_end(shop: Shop) -> None:

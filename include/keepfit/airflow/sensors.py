@@ -11,6 +11,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from keepfit.airflow.conf import Trigger, run_id_of
 from keepfit.airflow.triggers import PublicationTrigger, is_published
 from keepfit.spec import Window
+from keepfit.spec.model import LABELS_AWAITED
 
 if TYPE_CHECKING:
     from keepfit.pipeline.snapshot import Snapshot
@@ -62,7 +63,12 @@ class FeatureSensor(InputSensor):
 
 
 class LabelSensor(InputSensor):
-    """Wait until predictions and labels are published up to the window's end."""
+    """Wait until predictions and labels are published up to the window's end; for labels not for ever."""
+
+    def __init__(self, *, started: Any, **options: Any) -> None:
+        """Take what the `snapshot` task handed on as `started`."""
+        patience = (LABELS_AWAITED + timedelta(days=1)).total_seconds()
+        super().__init__(started=started, **{"timeout": patience, **options})
 
     def missing(self, taken: "Snapshot") -> tuple[str, ...]:
         """Ask the monitoring."""

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from keepfit.ledger import Ledger
 from keepfit.pipeline.log_to import log_to
 from keepfit.pipeline.snapshot import Snapshot
 from keepfit.plugins import Access
-from keepfit.spec.model import ModelSpec
+from keepfit.spec.model import LABELS_AWAITED, ModelSpec
 from keepfit.spec.window import Window
 
 if TYPE_CHECKING:
@@ -96,13 +96,21 @@ def labels_of(snapshot: Snapshot) -> "Labels":
     )
 
 
-def awaits_labels(model: ModelSpec, window: Window, ledger: Ledger) -> bool:
+def awaits_labels(model: ModelSpec, window: Window, ledger: Ledger, now: datetime) -> bool:
     """Tell whether labels that become known in a window are still to be published.
 
     Labels that lie beside the rows were published with them. Those of another dataset are here once it
-    is published up to the window's end: a stretch that never came must not hold up all that follow.
+    is published up to the window's end: a stretch that never came must not hold up all that follow. A source
+    that has dried up is not waited for either, once the predictions have been there for long.
     """
-    return not _is_own(model) and not is_reached(model.label_dataset, window, ledger)
+    if _is_own(model) or is_reached(model.label_dataset, window, ledger):
+        return False
+    predicted = [
+        each.published_at
+        for each in ledger.publications(predictions_of(model))
+        if each.window_end is None or each.window_end >= window.end
+    ]
+    return not predicted or now - min(predicted) < LABELS_AWAITED
 
 
 def is_reached(table: str, window: Window, ledger: Ledger) -> bool:

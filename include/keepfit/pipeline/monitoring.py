@@ -1,6 +1,8 @@
 """A monitoring run: labels, performance, drift, and the decision that goes into the ledger."""
 
-from dataclasses import asdict
+from collections.abc import Iterable
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +10,7 @@ from keepfit.ledger import Decision, Ledger, decision_key, share, spans
 from keepfit.pipeline.champion import LiveVersion, find_champion
 from keepfit.pipeline.comparing import compared, samples
 from keepfit.pipeline.estimating import estimate_window
+from keepfit.pipeline.faulty import faults_of
 from keepfit.pipeline.fleet import Fleet
 from keepfit.pipeline.monitored import (
     LABELS,
@@ -61,7 +64,7 @@ class MonitorRun:
             return ()
         waiting = {
             predictions_of(self.model): not is_reached(predictions_of(self.model), self.window, self.ledger),
-            self.model.label_dataset: awaits_labels(self.model, self.window, self.ledger),
+            self.model.label_dataset: awaits_labels(self.model, self.window, self.ledger, datetime.now(UTC)),
         }
         return tuple(name for name, is_missing in waiting.items() if is_missing)
 
@@ -122,8 +125,10 @@ class MonitorRun:
             return self.folder.write("detect_drift", {"drifted": None, "reason": "no champion yet"})
         both, spec = compared(self.snapshot, self.champion), self.model.monitor.drift
         result = detect_drift(both.reference, both.current, both.features, spec, rows=both.rows)
-        weighted = self._weighted(result)
-        self.folder.write("detect_drift", asdict(result) | {"weighted": asdict(weighted)})
+        found, weighted = faults_of(self.snapshot, both), self._weighted(result)
+        result = replace(result, broken=_each_once(result.broken, found.broken))
+        more = {"weighted": asdict(weighted), "jumped": list(found.jumped)}
+        self.folder.write("detect_drift", asdict(result) | more)
         return result.summary()
 
     def _weighted(self, found: "DriftResult") -> Score:
@@ -196,6 +201,11 @@ class MonitorRun:
         at = self.snapshot.locations
         registry = ModelRegistry(at.tracking_uri, at.artifacts)
         return registry.champion(self.model.name) is not None or self.champion is not None
+
+
+def _each_once(*said: Iterable[str]) -> tuple[str, ...]:
+    """Return one fault of each column, which is the first word."""
+    return tuple({each.partition(" ")[0]: each for group in reversed(said) for each in group}.values())
 
 
 def _outcome(decision: Decision) -> dict[str, Any]:

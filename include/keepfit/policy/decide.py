@@ -113,6 +113,7 @@ def faults(drift: DriftSignal | None) -> tuple[str, ...]:
     missing = tuple(
         f"{each.column} is missing in {each.now:.0%} of the rows ({each.before:.0%} in training)"
         for each in grown(drift)
+        if not any(said.startswith(f"{each.column} ") for said in drift.broken)
     )
     return drift.broken + missing
 

@@ -22,6 +22,8 @@ from keepfit.spec.policy import PolicySpec
 from keepfit.spec.promotion import ApprovalSpec, Promotion, WatchSpec
 
 Scalar = str | int | float | bool | None
+LABELS_AWAITED = timedelta(days=7)
+"""So long after a window was predicted its labels are waited for: then it is decided without them."""
 
 
 class EntitiesSpec(Closed):
