@@ -137,7 +137,7 @@ def main() -> None:
         say("training from scratch")
         scratch = from_scratch(project, cuts)
         walked, milliseconds = walks(matrix)
-    trainings = [[0, *(step.window + 1 for step in each.steps if step.trained)] for each in walked]
+    trainings = [[0, *(step.window for step in each.steps if step.trained)] for each in walked]
     summed = sum(scratch[cut] for each in trainings for cut in each)
     distinct = {cut for each in trainings for cut in each}
     ours = sum(seconds.values())

@@ -130,6 +130,15 @@ def test_the_choice_knows_nothing_of_the_part_it_is_reported_on() -> None:
     assert thresholds[0] == thresholds[1] != set()
 
 
+def test_each_policy_enters_the_second_part_with_the_champion_it_has() -> None:
+    found = choose(lambda cut, at: float(at - cut), cost=0.5).ranking
+    never, weekly = found.fixed[:2]
+    assert never.reported_on.steps[0].champion == 0
+    assert never.reported_on.loss == sum(range(20, 40))
+    assert (weekly.reported_on.steps[0].champion, weekly.reported_on.trainings) == (20, 20)
+    assert weekly.chosen_on.trainings == 19
+
+
 def test_no_policy_costs_less_than_the_oracle_on_either_part() -> None:
     found = choose(broken, cost=0.7).ranking
     for tried in found.tried:
@@ -175,6 +184,7 @@ def test_the_table_names_what_the_figures_rest_on_and_the_usual_policies() -> No
         "reported on 2024-05-20 to 2024-10-07 (20 windows, right)"
     )
     assert "a training costs 1.5 of log_loss summed over windows; labels come after 14d" in lines[1]
+    assert "it enters the part reported on with the model its own decisions left it" in lines[2]
     shown = [line.removeprefix("* ").split("  ")[0] for line in lines]
     for usual in ("never", "every 7 d", "every 28 d", "the present policy", "oracle (knows the future)"):
         assert any(each.startswith(usual) for each in shown), usual

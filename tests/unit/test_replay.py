@@ -102,16 +102,26 @@ def test_a_window_that_one_model_has_no_loss_on_is_left_out_for_all_and_told() -
     assert oracle(made, 1.0).losses == (1.0, 1.0, None, 1.0)
 
 
-def test_a_part_of_the_windows_starts_with_a_model_of_its_own() -> None:
-    walked = walk(NEVER, matrix(6, ageing), first=2, last=5)
-    assert champions(walked) == [2, 2, 2]
-    assert walked.loss == 3.0
+def test_a_part_of_a_walk_begins_with_the_champion_that_the_walk_had_by_then() -> None:
+    assert champions(walk(NEVER, matrix(6, ageing)).within(2, 5)) == [0, 0, 0]
+    fortnightly = walk(policy(rules=[{"rule": "calendar", "every": "14d"}]), matrix(6, ageing))
+    assert champions(fortnightly.within(3, 6)) == [2, 4, 4]
+    assert fortnightly.within(3, 6).loss == 2.0
+
+
+def test_a_training_is_paid_for_in_the_part_of_the_first_window_it_could_answer() -> None:
+    made = matrix(6, ageing, passes=lambda _old, new: new != 2)
+    walked = walk(policy(rules=[{"rule": "calendar", "every": "14d"}]), made)
+    assert [each.passed for each in walked.steps] == [None, None, False, True, None, True]
+    parts = [walked.within(0, 2), walked.within(2, 6)]
+    assert [(each.trainings, each.refusals) for each in parts] == [(0, 0), (3, 1)]
+    assert sum(each.cost(0.5) for each in parts) == walked.cost(0.5)
 
 
 @pytest.mark.parametrize(("first", "last"), [(-1, 3), (2, 2), (3, 2), (0, 5)])
 def test_windows_that_are_not_there_are_refused(first: int, last: int) -> None:
     with pytest.raises(ReplayError, match=rf"no windows {first} to {last} .* the matrix has 4"):
-        walk(NEVER, matrix(4, ageing), first=first, last=last)
+        oracle(matrix(4, ageing), 1.0, first, last)
 
 
 def test_the_oracle_trains_where_it_pays() -> None:
@@ -128,6 +138,15 @@ def test_the_oracle_of_equal_costs_is_the_one_with_fewer_trainings() -> None:
     losses = {(0, 1): 5.0, (0, 2): -5.0, (0, 3): 5.0, (1, 2): 5.0, (1, 3): 5.0}
     # Trained at 1 and 2 it costs nothing either.
     assert oracle(matrix(4, lambda cut, at: losses.get((cut, at), 0.0)), price=0.0).cuts == (3,)
+
+
+def test_the_oracle_of_a_part_begins_with_any_model_trained_by_then() -> None:
+    def loss(cut: int, at: int) -> float:
+        return 0.0 if cut == 1 else 1.0 + at - cut
+
+    found = oracle(matrix(6, loss), 10.0, first=3)
+    assert (found.champions, found.cuts, found.cost(10.0)) == ((1, 1, 1), (), 0.0)
+    assert frontier(matrix(6, loss), 1, first=3) == (0.0, 0.0)
 
 
 @pytest.mark.parametrize("price", [-0.1, float("nan"), float("inf")])
@@ -231,8 +250,13 @@ def test_no_walk_costs_less_than_the_oracle(
     made: Matrix, tried: PolicySpec, gate: bool, price: float
 ) -> None:
     walked = walk(tried, made, gate=gate)
-    assert walked.cost(price) >= oracle(made, price).cost(price)
-    assert walked.loss >= frontier(made, walked.trainings)[-1]
+    size = len(made.windows)
+    assert walked.within(0, size) == walked
+    for first in range(size):
+        for last in range(first + 1, size + 1):
+            part = walked.within(first, last)
+            assert part.cost(price) >= oracle(made, price, first, last).cost(price)
+            assert part.loss >= frontier(made, part.trainings, first, last)[-1]
 
 
 @dataclass(frozen=True)
@@ -269,7 +293,8 @@ def live(spec: ModelSpec, made: Matrix, walked: Walk, ledger: Ledger) -> list[tu
         past = Memory(ledger.decisions(spec.name), ledger.trainings(spec.name))
         taken = ledger.decide(make_decision(spec, window, known, past, "run"))
         said.append((taken.verdict, taken.trigger, taken.reason))
-        if step.passed is not None:
+        passed = walked.steps[at + 1].passed if at + 1 < len(walked.steps) else None
+        if passed is not None:
             ledger.record_training(
                 Training(
                     run_id=taken.run_id or "",
@@ -277,7 +302,7 @@ def live(spec: ModelSpec, made: Matrix, walked: Walk, ledger: Ledger) -> list[tu
                     decision_key=taken.key,
                     as_of=window.end,
                     version=None,
-                    verdict="pass" if step.passed else "fail",
+                    verdict="pass" if passed else "fail",
                     reasons=(),
                     metrics={},
                 )

@@ -72,6 +72,7 @@ def test_the_report_says_what_was_chosen_and_what_that_rests_on(choice: Choice, 
     assert "expanding: 26 windows, 351 pairs of a model and a window" in said
     assert "a training costs 0.8 of log_loss summed over windows; labels come after 14d" in said
     assert "challengers must pass the gate" in said
+    assert "it enters the part reported on with the model its own decisions left it" in said
     assert "Little evidence: 13 windows." in said
     assert "1 of the 13 windows to choose on have no loss, and count for no policy." in said
 

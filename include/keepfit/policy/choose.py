@@ -16,7 +16,7 @@ NEAR = 0.1
 
 @dataclass(frozen=True)
 class Tried:
-    """A candidate and how it did on both parts, each from a model trained at the part's start."""
+    """A candidate and how it did on both parts; it enters the second with the champion it has by then."""
 
     candidate: Candidate
     kind: str
@@ -72,17 +72,14 @@ def rank(
         ReplayError: The price or the split is impossible, the windows are too few or differ by kind.
     """
     matrices, first, rest = parts(matrices, price, split)
-    tried = [
-        Tried(
-            each,
-            matrix.kind,
-            *(
-                walk(each.policy, matrix, first=part.first, last=part.last, gate=gate)
-                for part in (first, rest)
-            ),
-        )
+    walked = [
+        (each, matrix.kind, walk(each.policy, matrix, gate=gate))
         for matrix in matrices
         for each in candidates(own, matrix, price, range(first.first, first.last))
+    ]
+    tried = [
+        Tried(each, kind, *(way.within(part.first, part.last) for part in (first, rest)))
+        for each, kind, way in walked
     ]
     tried = _without_twins(tried)
     ordered = sorted(tried, key=lambda each: each.chosen_on.cost(price))

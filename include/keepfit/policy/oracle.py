@@ -14,7 +14,7 @@ class Schedule:
     """When to train, known afterwards."""
 
     cuts: tuple[int, ...]
-    """Where it trained, but for the model it starts with."""
+    """Where it trained, but for the model it begins with."""
     champions: tuple[int, ...]
     """By window, the cut of the model that answered it."""
     losses: tuple[float | None, ...]
@@ -36,14 +36,15 @@ class Schedule:
 
 
 def oracle(matrix: Matrix, price: float, first: int = 0, last: int | None = None) -> Schedule:
-    """Find the cheapest schedule of all: no walk over the same windows costs less.
+    """Find the cheapest schedule of all: no walk costs less on these windows, whatever it did before them.
 
-    It may train at any boundary, and needs no gate. At the same cost it trains less often.
+    It may begin with any model trained up to the first window's start, free of charge, train at any boundary
+    after that, and needs no gate. At the same cost it trains less often.
 
     Args:
         matrix: What was measured.
         price: Of one training, in units of the objective summed over windows.
-        first: The first window, whose model is free.
+        first: The first window.
         last: The window to stop before; the matrix's end when not given.
 
     Raises:
@@ -54,16 +55,14 @@ def oracle(matrix: Matrix, price: float, first: int = 0, last: int | None = None
     windows = span(matrix, first, last)
     sums = _sums(matrix, windows)
     # By boundary: the least cost of the windows before it, the trainings, and the last cut.
-    best: dict[int, tuple[float, int, int]] = {first: (0.0, 0, first)}
+    best: dict[int, tuple[float, int, int]] = {}
     for end in range(first + 1, windows.stop + 1):
-        best[end] = min(
-            (
-                best[cut][0] + sums[cut][end - cut] + price * (cut > first),
-                best[cut][1] + (cut > first),
-                cut,
-            )
-            for cut in range(first, end)
-        )
+        free = [(sums[cut][end - first], 0, cut) for cut in range(first + 1)]
+        paid = [
+            (best[cut][0] + sums[cut][end - cut] + price, best[cut][1] + 1, cut)
+            for cut in range(first + 1, end)
+        ]
+        best[end] = min(free + paid)
     return _schedule(matrix, windows, _back(best, windows))
 
 
@@ -75,7 +74,7 @@ def frontier(matrix: Matrix, most: int, first: int = 0, last: int | None = None)
     """
     windows = span(matrix, first, last)
     sums, size = _sums(matrix, windows), len(windows)
-    least = [sums[first][end] for end in range(size + 1)]
+    least = [min(sums[cut][end] for cut in range(first + 1)) for end in range(size + 1)]
     found = [least[size]]
     for _ in range(min(most, size - 1)):
         more = [
@@ -88,19 +87,19 @@ def frontier(matrix: Matrix, most: int, first: int = 0, last: int | None = None)
 
 
 def _sums(matrix: Matrix, windows: range) -> dict[int, list[float]]:
-    """Return the loss of each cut's model over its first 0, 1, 2, ... windows."""
+    """Return the loss of each cut's model over the first 0, 1, 2, ... of these windows that it can answer."""
     counted = counted_windows(matrix, windows)
     return {
         cut: list(
             accumulate(
                 (
                     (matrix.cells[cut, at].loss or 0.0) if at in counted else 0.0
-                    for at in range(cut, windows.stop)
+                    for at in range(max(cut, windows.start), windows.stop)
                 ),
                 initial=0.0,
             )
         )
-        for cut in windows
+        for cut in range(windows.stop)
     }
 
 

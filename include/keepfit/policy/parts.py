@@ -24,7 +24,7 @@ class Part:
     start: datetime
     end: datetime
     best: Schedule
-    """The oracle's."""
+    """The oracle's, which may begin the part with any model trained up to its start, free of charge."""
     counted: int
 
     def regret(self, walked: Walk, price: float) -> float:

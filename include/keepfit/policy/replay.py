@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from math import fsum
+from typing import Self
 
 from keepfit.errors import ReplayError
 from keepfit.policy.decide import decide
@@ -24,11 +25,11 @@ class Step:
     loss: float | None
     """The champion's; None where the window is not counted, whichever policy walks."""
     passed: bool | None = None
-    """Whether the gate let the challenger pass; None: none was trained, or it answers no window here."""
+    """Whether the gate let pass the challenger trained at the window's start; None: none was trained."""
 
     @property
     def trained(self) -> bool:
-        """Tell whether a training was paid for whose model could answer a window of the walk."""
+        """Tell whether a training was paid for whose model could answer from this window on."""
         return self.passed is not None
 
     def cost(self, price: float) -> float | None:
@@ -38,7 +39,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Walk:
-    """A policy's way through the windows, from a model trained at the start of the first."""
+    """A policy's way through the windows, from the model of the first cut; or some windows of it."""
 
     steps: tuple[Step, ...]
 
@@ -49,7 +50,7 @@ class Walk:
 
     @cached_property
     def trainings(self) -> int:
-        """How many were paid for; the model of the start is everybody's, and so free."""
+        """How many were paid for; the model of the first cut is everybody's, and so free."""
         return sum(each.trained for each in self.steps)
 
     @cached_property
@@ -80,6 +81,10 @@ class Walk:
         """Return the cost by window; None where it is not counted."""
         return [each.cost(price) for each in self.steps]
 
+    def within(self, first: int, last: int) -> Self:
+        """Return the windows from `first` up to, not including, `last`, as this policy came to them."""
+        return replace(self, steps=tuple(each for each in self.steps if first <= each.window < last))
+
 
 def span(matrix: Matrix, first: int, last: int | None) -> range:
     """Return the windows from `first` up to, not including, `last`; all that follow when not given.
@@ -98,43 +103,31 @@ def span(matrix: Matrix, first: int, last: int | None) -> range:
 
 def counted_windows(matrix: Matrix, windows: range) -> frozenset[int]:
     """Return the windows where every model that may answer them has a loss: the same for all policies."""
-    first, cells = windows.start, matrix.cells
-    return frozenset(
-        at for at in windows if all(cells[cut, at].loss is not None for cut in range(first, at + 1))
-    )
+    cells = matrix.cells
+    return frozenset(at for at in windows if all(cells[cut, at].loss is not None for cut in range(at + 1)))
 
 
-def walk(
-    policy: PolicySpec,
-    matrix: Matrix,
-    *,
-    first: int = 0,
-    last: int | None = None,
-    gate: bool = True,
-) -> Walk:
-    """Take a policy's decisions window by window, as the live loop would.
+def walk(policy: PolicySpec, matrix: Matrix, *, gate: bool = True) -> Walk:
+    """Take a policy's decisions window by window, as the live loop would, from the model of the first cut.
+
+    No step depends on a window after it. A training after the last window answers none, and is not paid for.
 
     Args:
         policy: When to train.
         matrix: What was measured.
-        first: The first window; the model trained at its start is champion there.
-        last: The window to stop before; the matrix's end when not given.
         gate: Whether a challenger has to pass the gate.
-
-    Raises:
-        ReplayError: There are no such windows.
     """
-    windows = span(matrix, first, last)
+    windows = range(len(matrix.windows))
     counted = counted_windows(matrix, windows)
-    so_far, steps = _SoFar(first), []
+    so_far, steps, passed = _SoFar(), [], None
     for at in windows:
         loss = matrix.cells[so_far.champion, at].loss
         signals = so_far.known(matrix, at)
         verdict = decide(signals, so_far.past, policy, so_far.history)
+        steps.append(Step(at, so_far.champion, verdict, loss if at in counted else None, passed))
         passed = None
         if verdict.word == "retrain" and at + 1 < windows.stop:
             passed = not gate or matrix.passes[so_far.champion, at + 1]
-        steps.append(Step(at, so_far.champion, verdict, loss if at in counted else None, passed))
         so_far.go_on(at, signals, passed)
     return Walk(tuple(steps))
 
@@ -142,9 +135,9 @@ def walk(
 class _SoFar:
     """What a walk remembers, as the ledger would."""
 
-    def __init__(self, champion: int) -> None:
-        self.champion = champion
-        self._trained = champion
+    def __init__(self) -> None:
+        self.champion = 0
+        self._trained = 0
         """The cut of the last training, whether or not it passed the gate."""
         self.past: list[Signals] = []
         """Under this champion."""

@@ -71,7 +71,7 @@ def _tried(tried: Tried, choice: Choice) -> dict[str, Any]:
             "mean_loss": walked.mean_loss,
             "cost": walked.cost(price),
             "regret": part.regret(walked, price),
-            "trained_after": [step.window for step in walked.steps if step.trained],
+            "trained_after": [step.window - 1 for step in walked.steps if step.trained],
         }
         for name, walked, part in zip(_PARTS, tried.walks, choice.parts, strict=True)
     }

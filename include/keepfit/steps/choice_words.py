@@ -31,6 +31,8 @@ def basis(choice: Choice) -> list[str]:
         f"{dates(rest)} ({rest.last - rest.first} windows, right)",
         f"a training costs {found.price:g} of {found.objective} summed over windows; labels come after "
         f"{choice.label_delay}; {gate}; {len(found.tried)} policies tried; * is the one chosen",
+        "each policy walks all windows once, from the same first model: it enters the part reported on with "
+        "the model its own decisions left it; the oracle may begin a part with any model trained by then",
     ]
 
 

@@ -152,7 +152,7 @@ def _over_time(choice: Choice, tried: Tried) -> tuple[list[datetime], list[float
 
 def _best_costs(part: Part, price: float) -> list[float]:
     losses = enumerate(part.best.losses, part.first)
-    return [(loss or 0.0) + price * (at + 1 in part.best.cuts) for at, loss in losses]
+    return [(loss or 0.0) + price * (at in part.best.cuts) for at, loss in losses]
 
 
 def _lanes(choice: Choice) -> str:
@@ -160,16 +160,16 @@ def _lanes(choice: Choice) -> str:
     windows = choice.matrices[0].windows
 
     def marks(
-        name: str, colour: str, marker: str, is_so: Callable[[Step], bool], filled: bool = True
+        name: str, colour: str, marker: str, is_so: Callable[[Step], bool], *, at_end: bool
     ) -> Marks:
         found = [
-            (windows[step.window].end, lane)
+            (windows[step.window].end if at_end else windows[step.window].start, lane)
             for lane, tried in enumerate(shown)
             for walked in tried.walks
             for step in walked.steps
             if is_so(step)
         ]
-        return Marks(name, [at for at, _ in found], [y for _, y in found], colour, marker, (), 42, filled)
+        return Marks(name, [at for at, _ in found], [y for _, y in found], colour, marker, (), 42, not at_end)
 
     best = [windows[cut].start for part in choice.parts for cut in part.best.cuts]
     panel = Panel(
@@ -177,10 +177,10 @@ def _lanes(choice: Choice) -> str:
         "",
         "",
         marks=[
-            marks("trained", GREEN, "^", lambda step: step.passed is True),
-            marks("trained, refused by the gate", RED, "x", lambda step: step.passed is False),
-            marks("called for, held back", ORANGE, "o", _held_back, filled=False),
-            marks("broken data", BLACK, "s", lambda step: step.verdict.word == "blocked", filled=False),
+            marks("trained", GREEN, "^", lambda step: step.passed is True, at_end=False),
+            marks("trained, refused by the gate", RED, "x", lambda step: step.passed is False, at_end=False),
+            marks("called for, held back", ORANGE, "o", _held_back, at_end=True),
+            marks("broken data", BLACK, "s", lambda step: step.verdict.word == "blocked", at_end=True),
             Marks("oracle's training", best, [len(shown)] * len(best), BLACK, "^"),
         ],
         lanes=[*(choice.title(each)[: 2 * _LABELS] for each in shown), "oracle"],
