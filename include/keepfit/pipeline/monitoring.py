@@ -1,6 +1,5 @@
 """A monitoring run: labels, performance, drift, and the decision that goes into the ledger."""
 
-from collections.abc import Iterable
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -120,13 +119,14 @@ class MonitorRun:
     def detect_drift(self) -> dict[str, Any]:
         """Hold the window's features against those the champion was trained on."""
         from keepfit.steps.detect_drift import detect_drift
+        from keepfit.steps.faults import each_once
 
         if self.champion is None:
             return self.folder.write("detect_drift", {"drifted": None, "reason": "no champion yet"})
         both, spec = compared(self.snapshot, self.champion), self.model.monitor.drift
         result = detect_drift(both.reference, both.current, both.features, spec, rows=both.rows)
         found, weighted = faults_of(self.snapshot, both), self._weighted(result)
-        result = replace(result, broken=_each_once(result.broken, found.broken))
+        result = replace(result, broken=each_once(result.broken, found.broken))
         more = {"weighted": asdict(weighted), "jumped": list(found.jumped)}
         self.folder.write("detect_drift", asdict(result) | more)
         return result.summary()
@@ -201,11 +201,6 @@ class MonitorRun:
         at = self.snapshot.locations
         registry = ModelRegistry(at.tracking_uri, at.artifacts)
         return registry.champion(self.model.name) is not None or self.champion is not None
-
-
-def _each_once(*said: Iterable[str]) -> tuple[str, ...]:
-    """Return one fault of each column, which is the first word."""
-    return tuple({each.partition(" ")[0]: each for group in reversed(said) for each in group}.values())
 
 
 def _outcome(decision: Decision) -> dict[str, Any]:

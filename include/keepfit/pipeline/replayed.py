@@ -104,6 +104,7 @@ class Replayed:
         import numpy as np
 
         from keepfit.steps.history import ROW
+        from keepfit.steps.importance import Importances
         from keepfit.steps.replay_cell import NumberedScores, TrainedCut
 
         stored = self.folder.read(f"cut_{index}")
@@ -119,5 +120,6 @@ class Replayed:
             scores=NumberedScores(stored["first"], scores),
             features=tuple(cut.stored["features"]),
             sketches=cut.sketches,
+            importances=Importances.of_json(cut.stored["importances"]),
             fresh=tuple(NumberedScores(stored["fresh_first"], each) for each in fresh),
         )

@@ -4,7 +4,7 @@ A fault is what the windows before never did, by a margin that they themselves g
 missing values goes up and down may do so again. Storms, holidays and seasons move columns and break none.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -66,6 +66,11 @@ def find_faults(
     loads = [{name: each[name] for name in features if name in each} for each in (*before, current)]
     broken += list(repeated_rows(loads[:-1], loads[-1])) or list(alike(before, current))
     return Faults(tuple(broken), tuple(_jumped(before, current, calibration)))
+
+
+def each_once(*said: Iterable[str]) -> tuple[str, ...]:
+    """Return one fault of each column, which is the first word."""
+    return tuple({each.partition(" ")[0]: each for group in reversed(said) for each in group}.values())
 
 
 def _first(former: Former, current: Column) -> str | None:

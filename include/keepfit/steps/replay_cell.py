@@ -1,26 +1,30 @@
 """What the live loop would have known about a window under the model of a cut, and what that model cost."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from keepfit.backends.sketches import Sketch, sketch_values
-from keepfit.policy import Cell, Champion, RegretSignal
+from keepfit.policy import Cell, Champion, RegretSignal, Score
 from keepfit.spec import ModelSpec, Window
 from keepfit.spec.window import moved
 from keepfit.steps.decide import Measured
-from keepfit.steps.detect_drift import DriftResult, detect_drift
+from keepfit.steps.detect_drift import detect_drift
 from keepfit.steps.evaluate import CHALLENGER, CHAMPION, Evaluation
+from keepfit.steps.faults import Faults, each_once, find_faults
 from keepfit.steps.history import ROW
+from keepfit.steps.importance import Importances
 from keepfit.steps.measure import Performance, measure_performance
 from keepfit.steps.metrics import find_metric, is_higher_better, measure
 from keepfit.steps.regret import regret, unknown_regret, why_too_few
 from keepfit.steps.training_rows import EVENT_TIME, LABEL
+from keepfit.steps.weighted_drift import weighted_drift
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,7 @@ class TrainedCut:
     features: tuple[str, ...]
     sketches: Mapping[str, Sketch]
     """Of its training rows, and of the scores of its holdout."""
+    importances: Importances
     scores: NumberedScores
     fresh: tuple[NumberedScores, ...]
     """What each candidate gives the rows that were newly labelled in the window after the cut."""
@@ -72,6 +77,8 @@ class WindowRows:
     """Those whose label became known in the window."""
     sketches: Mapping[str, Sketch]
     """Of all features."""
+    before: Sequence[Mapping[str, Sketch]] = ()
+    """Those of the windows before, oldest first, but for the broken ones."""
 
 
 def replay_cell(
@@ -92,7 +99,7 @@ def replay_cell(
     measured = Measured(
         joined={"new_rows": new_rows},
         performance=asdict(_performance(answered, spec, champion)),
-        drift=asdict(_drift(at, spec, champion, scores)),
+        drift=_drift(at, spec, champion, scores),
         champion=Champion(champion.version, champion.as_of),
         predicted=1.0,
         regret=asdict(_regret(answered, spec, champion, fresh)),
@@ -109,9 +116,16 @@ def _performance(due: pd.DataFrame, spec: ModelSpec, by: TrainedCut) -> Performa
     return measure_performance(labelled, spec, by.version, holdout, seen_until=seen_until)
 
 
-def _drift(at: WindowRows, spec: ModelSpec, by: TrainedCut, scores: NDArray[np.float64]) -> DriftResult:
+def _drift(at: WindowRows, spec: ModelSpec, by: TrainedCut, scores: NDArray[np.float64]) -> dict[str, Any]:
     current = {**at.sketches, "score": sketch_values(scores)}
-    return detect_drift(by.sketches, current, by.features, spec.monitor.drift, rows=len(at.made))
+    found = detect_drift(by.sketches, current, by.features, spec.monitor.drift, rows=len(at.made))
+    reference = {name: by.sketches[name] for name in by.features if name in by.sketches}
+    faults = find_faults(reference, at.before, current) if len(at.made) else Faults()
+    weighted = Score(reason=found.reason)
+    if found.columns:
+        weighted = weighted_drift(found.columns, by.importances.shares, by.version)
+    broken = each_once(found.broken, faults.broken)
+    return asdict(replace(found, broken=broken)) | {"weighted": asdict(weighted)}
 
 
 def _regret(answered: pd.DataFrame, spec: ModelSpec, champion: TrainedCut, fresh: TrainedCut) -> RegretSignal:

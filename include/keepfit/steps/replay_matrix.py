@@ -1,11 +1,17 @@
 """Assemble the matrix of a replay: every model held against every window from its cut on."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from keepfit.policy import Matrix
+from keepfit.policy import Matrix, faults
 from keepfit.spec import ModelSpec
+from keepfit.steps.faults import BEFORE
 from keepfit.steps.gate_cuts import gate_cuts
 from keepfit.steps.replay_cell import TrainedCut, WindowRows, replay_cell
+
+if TYPE_CHECKING:
+    from keepfit.backends.sketches import Sketch
 
 
 def replay_matrix(
@@ -24,6 +30,7 @@ def replay_matrix(
         cuts: What was trained at the start of each.
         new_rows: Counts the labelled rows of a window that no training since a cut has seen.
     """
+    windows = _with_those_before(spec, windows, cuts, new_rows)
     pairs = [(cut, at) for cut in range(len(cuts)) for at in range(cut, len(windows))]
     return Matrix(
         model=spec.name,
@@ -40,3 +47,24 @@ def replay_matrix(
         },
         kind=kind,
     )
+
+
+def _with_those_before(
+    spec: ModelSpec,
+    windows: Sequence[WindowRows],
+    cuts: Sequence[TrainedCut],
+    new_rows: Callable[[int, int], int],
+) -> list[WindowRows]:
+    """Give each window the sketches of those before it that were not broken.
+
+    Whether one was is asked of the model trained at its start: the live loop asks whichever is champion, and
+    what is broken is so for all of them.
+    """
+    told: list[WindowRows] = []
+    sound: list[Mapping[str, Sketch]] = []
+    for at, window in enumerate(windows):
+        told.append(replace(window, before=tuple(sound[-BEFORE:])))
+        drift = replay_cell(spec, told[-1], cuts[at], cuts[at], new_rows(at, at)).signals.drift
+        if not faults(drift):
+            sound.append(window.sketches)
+    return told
