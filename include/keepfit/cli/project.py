@@ -48,19 +48,25 @@ def open_stores(project: Project) -> Iterator[Locations]:
     from keepfit.embedded.stores import stores
 
     share_settings()
-    _share_server(project)
-    with stores(project) as locations:
+    with _shared_server(project), stores(project) as locations:
         yield locations
 
 
-def _share_server(project: Project) -> None:
+@contextmanager
+def _shared_server(project: Project) -> Iterator[None]:
     """Let releases be verified against the prediction server of `keepfit up`, if it runs."""
     from keepfit.embedded.status import read_status
     from keepfit.spec.serving import SERVERS
 
     status = read_status(project.locations.home)
-    if status.running and status.serving_url:
-        os.environ.setdefault(SERVERS, status.serving_url)
+    if SERVERS in os.environ or not (status.running and status.serving_url):
+        yield
+        return
+    os.environ[SERVERS] = status.serving_url
+    try:
+        yield
+    finally:
+        del os.environ[SERVERS]
 
 
 def share_settings() -> None:

@@ -159,9 +159,7 @@ def _lanes(choice: Choice) -> str:
     shown = choice.shown()
     windows = choice.matrices[0].windows
 
-    def marks(
-        name: str, colour: str, marker: str, is_so: Callable[[Step], bool], *, at_end: bool
-    ) -> Marks:
+    def marks(name: str, colour: str, marker: str, is_so: Callable[[Step], bool], *, at_end: bool) -> Marks:
         found = [
             (windows[step.window].end if at_end else windows[step.window].start, lane)
             for lane, tried in enumerate(shown)
