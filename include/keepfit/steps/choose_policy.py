@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from math import floor, log10
 from typing import Any
 
-import yaml
-
 from keepfit.policy import Matrix, Ranking, Tried, rank
 from keepfit.policy.parts import Part
 from keepfit.spec.fields import duration_text
 from keepfit.spec.model import ModelSpec
 from keepfit.spec.policy import PolicySpec
+from keepfit.spec.yaml_file import yaml_text
 from keepfit.steps.replay_settings import kind_of, rows_of
 
 _BEST_SHOWN = 3
@@ -40,7 +39,7 @@ class Choice:
         rows, now = rows_of(kind), rows_of(self.kind_now)
         other = {name: value for name, value in rows.items() if value != now[name]}
         said = {**({"train": other} if other else {}), "policy": _written(self.policy)}
-        return yaml.safe_dump(said, sort_keys=False, allow_unicode=True, width=100)
+        return yaml_text(said, width=100)
 
     def lines(self) -> list[str]:
         """Say it in a short table, how sure it is, and what to write into the model's file."""
