@@ -1,8 +1,8 @@
-"""Worlds with a known truth, small enough to make by the hundred: what replay's choice is worth over many histories.
+"""Worlds with a known truth, small enough to make by the hundred.
 
-A label is a straight line through thirty features, with noise. Each week has some hundred rows, and a model is the
-least squares fit of the thirteen weeks before its holdout: so it learns, ages and is judged by real rows, with all
-the luck there is in them. What changes is by the kind of world.
+A label is a straight line through thirty features, with noise. Each week has some hundred rows, and a model
+is the least squares fit of the thirteen weeks before its holdout: so it learns, ages and is judged by rows,
+with all the luck there is in them. What changes is by the kind of world.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,7 +20,7 @@ WINDOWS, FEATURES, ROWS = 48, 30, 300
 PAST, HOLDOUT, TRAILING = 5, 2, 13
 """Windows of history before the first cut; those of a holdout; and those trained on, at most."""
 FAR = 0.1
-"""A column whose mean moved by so much of its spread has drifted: Evidently's default for the Wasserstein distance."""
+"""A column whose mean moved by so much of its spread has drifted: Evidently's default, by Wasserstein."""
 SURE = 1.645
 """Standard errors that a challenger must be better by, to pass the gate."""
 
@@ -43,7 +43,7 @@ def stationary(chance: np.random.Generator) -> World:
 
 
 def steady(chance: np.random.Generator) -> World:
-    """The line turns a little each week: a model loses some 2 % more after a quarter, and 20 % after a year."""
+    """The line turns a little each week: a model loses 2 % more after a quarter, and 20 % after a year."""
     world = stationary(chance)
     pace = 0.01 * chance.lognormal(0, 0.5)
     weeks = np.arange(PAST + WINDOWS)[:, None]
@@ -62,7 +62,7 @@ def breaking(chance: np.random.Generator) -> World:
 
 
 def seasonal(chance: np.random.Generator) -> World:
-    """The features and the noise go round with the year, and the line stays: nothing that training could mend."""
+    """The features and the noise go round with the year, and the line stays: training mends nothing."""
     world = stationary(chance)
     angle = 2 * np.pi * np.arange(PAST + WINDOWS)[:, None] / 52
     centres = 0.5 * np.sin(angle + chance.uniform(0, 2 * np.pi, FEATURES)) * chance.random(FEATURES)
