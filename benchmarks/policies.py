@@ -108,9 +108,7 @@ def interval(ahead: Difference) -> str:
 
 def summary(studies: Sequence[Study]) -> None:
     """Print the wins and losses."""
-    print(
-        "\nWhat the chosen policy costs more (+) or less (-), in trainings; * where the 90 % interval excludes 0."
-    )
+    print("\nWhat the chosen costs more (+) or less (-), in trainings; * where the 90 % interval excludes 0.")
     print("\n| model | price | chosen | never | 1 window | 4 windows | 13 windows | drift share 0.5 |")
     print("|---|---|---|---|---|---|---|---|")
     for each in studies:
