@@ -1,8 +1,8 @@
 """Worlds with a known truth, small enough to make by the hundred.
 
 A label is a straight line through thirty features, with noise. Each week has some hundred rows, and a model
-is the least squares fit of the weeks before its holdout, thirteen mostly: so it learns, ages and is judged by rows,
-with all the luck there is in them. What changes is by the kind of world.
+is the least squares fit of the weeks before its holdout, thirteen mostly: so it learns, ages and is judged by
+rows, with all the luck there is in them. What changes is by the kind of world.
 """
 
 from collections.abc import Callable, Mapping
