@@ -20,6 +20,7 @@ from keepfit.policy import Matrix, Ranking, Tried, rank
 from keepfit.policy.candidates import calendar_name, window_length
 from keepfit.policy.certainty import Difference
 from keepfit.spec import load_project
+from keepfit.steps.choose_policy import to_price
 from keepfit.steps.matrix_file import read_matrix, write_matrix
 
 PRICES = (0.005, 0.025, 0.125)
@@ -43,17 +44,6 @@ class Study:
     def chosen(self) -> Tried:
         """The policy that replay chose."""
         return self.ranking.winner
-
-    @property
-    def title(self) -> str:
-        """Say what was studied."""
-        part = self.ranking.reporting
-        return (
-            f"{self.ranking.model}, a training at {self.share:.1%} of a window's loss "
-            f"({self.ranking.price:.3g} of {self.ranking.objective}), "
-            f"{'with' if self.gate else 'without'} the gate; "
-            f"{part.counted} windows, {part.start:%Y-%m-%d} to {part.end:%Y-%m-%d}:"
-        )
 
     def ahead(self, other: Tried) -> Difference:
         """Return what the chosen costs more than another on the half reported on, in trainings."""
@@ -85,20 +75,30 @@ def study(matrix: Matrix, share: float, gate: bool) -> Study:
     return Study(share, gate, ranking, tuple(known[name] for name in names))
 
 
-def tell(found: Study) -> None:
-    """Print what the chosen and the usual policies cost on the half that nothing was chosen on."""
-    ranking, price = found.ranking, found.ranking.price
-    print(f"\n{found.title}\n")
-    print("| policy | trainings (refused) | loss | total cost | the chosen costs, in trainings (90 %) |")
-    print("|---|---|---|---|---|")
-    for each in dict.fromkeys((found.chosen, *found.usual, ranking.present)):
-        walked, name = each.reported_on, each.candidate.title
-        said = f"**{name}** (chosen)" if each is found.chosen else name
-        count = f"{walked.trainings} ({walked.refusals})"
-        ahead = "" if each is found.chosen else interval(found.ahead(each))
-        print(f"| {said} | {count} | {walked.loss:.4g} | {walked.cost(price):.4g} | {ahead} |")
+def tell(studies: Sequence[Study]) -> None:
+    """Print what the chosen and the usual policies cost a model on the half that nothing was chosen on."""
+    found = studies[0].ranking
+    part, gate = found.reporting, "with" if studies[0].gate else "without"
+    print(f"\n{found.model}, {gate} the gate, {part.counted} windows, {part.start:%F} to {part.end:%F}\n")
+    print("| price | policy | trainings (refused) | loss | total cost | the chosen costs more by (90 %) |")
+    print("|---|---|---|---|---|---|")
+    for each in studies:
+        for line in lines(each):
+            print(f"| {each.share:.1%} | {' | '.join(line)} |")
+
+
+def lines(each: Study) -> Iterator[tuple[str, ...]]:
+    """Return the lines of a price."""
+    ranking, price = each.ranking, each.ranking.price
+    for tried in dict.fromkeys((each.chosen, *each.usual, ranking.present)):
+        walked, name = tried.reported_on, tried.candidate.title
+        said, ahead = name, interval(each.ahead(tried))
+        if tried is each.chosen:
+            said, ahead = f"**{name}** (chosen)", ""
+        count, costs = f"{walked.trainings} ({walked.refusals})", (walked.loss, walked.cost(price))
+        yield said, count, *(to_price(cost, price) for cost in costs), ahead
     best = ranking.reporting.best
-    print(f"| oracle, a bound | {best.trainings} | {best.loss:.4g} | {best.cost(price):.4g} | |")
+    yield "oracle", str(best.trainings), to_price(best.loss, price), to_price(best.cost(price), price), ""
 
 
 def interval(ahead: Difference) -> str:
@@ -141,11 +141,10 @@ def main() -> None:
     made = list(matrices(tuple(told.model or MODELS), told.every, told.keep))
     premise(made)
     for gate in (True, False):
-        studies = [study(matrix, share, gate) for matrix in made for share in PRICES]
-        print(f"\n## {'With' if gate else 'Without'} the gate")
-        for each in studies:
-            tell(each)
-        summary(studies)
+        by_model = [[study(matrix, share, gate) for share in PRICES] for matrix in made]
+        for studies in by_model:
+            tell(studies)
+        summary([each for studies in by_model for each in studies])
     if told.worlds:
         simulated(told.worlds, PRICES, SPLIT)
 

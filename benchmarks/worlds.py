@@ -1,12 +1,12 @@
 """Worlds with a known truth, small enough to make by the hundred.
 
 A label is a straight line through thirty features, with noise. Each week has some hundred rows, and a model
-is the least squares fit of the thirteen weeks before its holdout: so it learns, ages and is judged by rows,
-with all the luck there is in them. What changes is by the kind of world.
+is the least squares fit of the weeks before its holdout, thirteen mostly: so it learns, ages and is judged by
+rows, with all the luck there is in them. What changes is by the kind of world.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,8 @@ from keepfit.testing import matrix
 Array = NDArray[np.float64]
 WINDOWS, FEATURES, ROWS = 48, 30, 300
 PAST, HOLDOUT, TRAILING = 5, 2, 13
-"""Windows of history before the first cut; those of a holdout; and those trained on, at most."""
+"""Windows of history before the first cut; those of a holdout; and those trained on, at most; all unless
+the world says otherwise."""
 FAR = 0.1
 """A column whose mean moved by so much of its spread has drifted: Evidently's default, by Wasserstein."""
 SURE = 1.645
@@ -34,6 +35,10 @@ class World:
     """The features' means."""
     noise: Array
     """The standard deviation of the labels about the line."""
+    past: int = PAST
+    """Windows of history before the first cut."""
+    trailing: int = TRAILING
+    """Windows that a training takes, at most."""
 
 
 def stationary(chance: np.random.Generator) -> World:
@@ -69,11 +74,18 @@ def seasonal(chance: np.random.Generator) -> World:
     return World(world.slopes, centres, 1 + 0.15 * np.sin(angle[:, 0] + chance.uniform(0, 2 * np.pi)))
 
 
+def learning(chance: np.random.Generator) -> World:
+    """As in steady change, but the first model knows one week, and each later one all before it."""
+    world = steady(chance)
+    return replace(world, past=HOLDOUT + 1, trailing=len(world.noise))
+
+
 KINDS: Mapping[str, Callable[[np.random.Generator], World]] = {
     "nothing changes": stationary,
     "steady change": steady,
     "breaks": breaking,
     "seasons only": seasonal,
+    "much to learn": learning,
 }
 
 
@@ -93,6 +105,7 @@ class _History:
 
     def __init__(self, world: World, chance: np.random.Generator) -> None:
         size = len(world.noise)
+        self._first, self._trailing = PAST - world.past, world.trailing
         self.rows = chance.normal(size=(size, ROWS, FEATURES)) + world.centres[:, None, :]
         noise = chance.normal(size=(size, ROWS)) * world.noise[:, None]
         label = np.einsum("trf,tf->tr", self.rows, world.slopes) + noise
@@ -103,14 +116,18 @@ class _History:
         self.sorted = np.sort(self.scores, axis=2)
         self.fitted = [self._fitted(PAST + cut) for cut in range(WINDOWS)]
 
+    def _taken(self, now: int) -> slice:
+        """Return the windows that a training takes."""
+        return slice(max(self._first, now - HOLDOUT - self._trailing), now - HOLDOUT)
+
     def _fitted(self, now: int) -> tuple[Array, Array]:
         """Return the mean and the spread of each feature in the rows of a training."""
-        rows = self.rows[max(0, now - HOLDOUT - TRAILING) : now - HOLDOUT].reshape(-1, FEATURES)
+        rows = self.rows[self._taken(now)].reshape(-1, FEATURES)
         return rows.mean(axis=0), rows.std(axis=0)
 
     def _trained(self, now: int, label: Array) -> Array:
-        first, last = max(0, now - HOLDOUT - TRAILING), now - HOLDOUT
-        rows, known = self.rows[first:last].reshape(-1, FEATURES), label[first:last].ravel()
+        taken = self._taken(now)
+        rows, known = self.rows[taken].reshape(-1, FEATURES), label[taken].ravel()
         return np.asarray(np.linalg.lstsq(rows, known, rcond=None)[0])
 
     def loss(self, cut: int, at: int) -> float:
