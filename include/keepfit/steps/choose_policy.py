@@ -6,6 +6,7 @@ from math import floor, log10
 from typing import Any
 
 from keepfit.policy import Matrix, Ranking, Tried, rank
+from keepfit.policy.candidates import PRESENT
 from keepfit.policy.parts import Part
 from keepfit.spec.fields import duration_text
 from keepfit.spec.model import ModelSpec
@@ -60,7 +61,9 @@ class Choice:
     def title(self, tried: Tried) -> str:
         """Name a policy, with the rows it trains on where these are not the present; marked if chosen."""
         kind = f" [{tried.kind}]" if tried.kind != self.kind_now else ""
-        return f"{'* ' if tried is self.ranking.winner else ''}{tried.candidate.title}{kind}"
+        found, name = self.ranking, tried.candidate.title
+        now = " (as now)" if tried is found.present and name != PRESENT else ""
+        return f"{'* ' if tried is found.winner else ''}{name}{now}{kind}"
 
     def to_json(self) -> dict[str, Any]:
         """Return all of it as plain JSON."""
