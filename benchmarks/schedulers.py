@@ -244,7 +244,7 @@ def kind_of(process: psutil.Process) -> str:
     title = " ".join(process.cmdline())
     if not title.startswith(BUSY) or title.endswith("<idle>"):
         return ""
-    return "their supervisors" if "Executor" in title else "tasks"
+    return "supervisors of tasks" if "Executor" in title else "tasks"
 
 
 @dataclass
