@@ -354,6 +354,50 @@ def test_a_signal_that_swings_about_its_threshold_stays_within_the_fleet_s_budge
     assert len(kept) + len(asked) == 100
 
 
+def test_a_cool_down_holds_back_a_held_training_too_and_the_window_is_asked_about_all_the_same(
+    fleet_of: Fleets,
+) -> None:
+    watch = fleet_of(4, cooldown="14d")
+    assert watch.decide("m000", week(1), drift()).verdict == "retrain"
+    made = [watch.decide(model, week(2)) for model in ("m000", "m001")]
+    assert [each.verdict for each in made] == ["held", "held"]
+    assert (
+        "; if that is real, no training is started all the same: cool-down of 14 d: the window ending "
+        "2024-01-15 asked for a training, 7 d away; "
+    ) in made[0].reason
+    assert "all the same" not in made[1].reason
+    case = find_case(watch.ledger, f"habits:{week(2).key}")
+    assert (
+        "- held, to be trained if it is real (1): m001\n"
+        "- held, and kept from training by cool-down or budget (1): m000\n"
+    ) in case.body
+    answered = watch.answer(case.incident.key, "real")
+    assert answered.consequence.endswith(
+        "The models it held are trained, each once: 1. Not trained all the same, by cool-down or budget: 1."
+    )
+    assert [each["model"] for each in watch.released(case.incident.key)] == ["m001"]
+    settings = {"decision": made[0].key, "as_of": week(2).end.isoformat()}
+    with pytest.raises(ConfError, match="asks for no training: its verdict is 'held'"):
+        refuse_unasked(watch.project, "m000", f"decision__{week(2).key}", settings)
+
+
+def test_an_answer_releases_no_more_trainings_than_the_fleet_s_budget_has_left(fleet_of: Fleets) -> None:
+    watch = fleet_of(8, fleet="{budget: 3, budget_period: 28d}", cooldown="8d")
+    first, second = f"habits:{week(2).key}", f"habits:{week(3).key}"
+    assert watch.decide("m000", week(1), drift()).verdict == "retrain"
+    made = [watch.decide(model, week(2)) for model in watch.project.models]
+    assert {each.verdict for each in made} == {"held"}
+    # The first is in its cool-down, so it takes nothing from the two that are left.
+    spent = "the fleet's budget: 3 of 3 trainings in 28 d are spent"
+    assert [each.restrained for each in made[3:]] == [spent] * 5
+    again = [watch.decide(model, week(3)) for model in ("m001", "m002", "m003")]
+    assert [bool(each.restrained) for each in again] == [False, False, True], "a model waits once"
+    watch.answer(first, "fault")
+    watch.answer(second, "real")
+    assert [each["model"] for each in watch.released(second)] == ["m001", "m002"]
+    assert watch.decide("m005", week(4), drift()).reason.startswith(spent)
+
+
 def test_two_incidents_never_share_a_run_id_and_a_plain_key_stays_readable() -> None:
     assert incident_run_id("weather:a_b") == "incident__weather:a_b"
     assert incident_run_id("my view:a_b") != incident_run_id("my/view:a_b")
