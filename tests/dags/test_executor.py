@@ -21,7 +21,7 @@ TI: Any = SimpleNamespace(key=TASK)
 
 @pytest.fixture
 def executor() -> Iterator[LocalExecutor]:
-    made = LocalExecutor(parallelism=4)
+    made: Any = LocalExecutor(parallelism=4)  # type: ignore[no-untyped-call]
     made.start()
     yield made
     made.activity_queue.close()
