@@ -23,6 +23,9 @@ TI: Any = SimpleNamespace(key=TASK)
 def executor() -> Iterator[LocalExecutor]:
     made: Any = LocalExecutor(parallelism=4)  # type: ignore[no-untyped-call]
     made.start()
+    for worker in made.workers.values():
+        worker.kill()
+        worker.join()
     yield made
     made.activity_queue.close()
     made.result_queue.close()
