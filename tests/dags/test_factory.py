@@ -106,7 +106,8 @@ def test_monitoring_follows_the_predictions_and_ends_in_a_decision(shop: Path) -
 def test_a_challenger_is_trained_before_the_decision_where_a_verdict_may_hang_on_it(shop: Path) -> None:
     assert not project_dags(shop)["returns__monitor"].has_task("challenge")
     file = shop / "feature_repo" / "models" / "returns.yaml"
-    file.write_text(file.read_text() + "policy: {rules: [{rule: any, of: [{rule: regret, cost: 1}]}]}\n")
+    policy = "policy: {rules: [{rule: any, of: [{rule: regret, cost: 1}]}]}\n"
+    file.write_text(f"{file.read_text()}monitor: {{schedule: '@weekly'}}\n{policy}")
     dag = project_dags(shop)["returns__monitor"]
     assert {edge for edge in edges(dag) if "challenge" in edge} == set(
         chain("detect_drift", "challenge", "decide")

@@ -1,6 +1,7 @@
 """`keepfit calibrate` on a model's own weeks: real lake, real registry, real ledger."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from tests.integration.test_monitor_run import FEATURES, MODEL, Shop, registered, shop, week
@@ -9,6 +10,7 @@ from typer.testing import CliRunner
 from keepfit.cli.app import app
 from keepfit.cli.calibrated import told
 from keepfit.errors import ConfError, NotReadyError
+from keepfit.ledger import Decision, Incident, IncidentAnswer
 from keepfit.pipeline.calibrating import CalibrateRun, latest_calibration, thresholds_of
 from keepfit.pipeline.snapshot import take_snapshot
 from keepfit.spec import Window
@@ -37,6 +39,40 @@ def test_a_models_own_weeks_choose_its_thresholds(shop: Shop) -> None:
     kept = latest_calibration(shop.at.runs, "churn")
     assert kept is not None
     assert set(kept.jumps) == {*FEATURES, "score"}
+
+
+def test_windows_in_doubt_are_left_out_until_they_are_called_real_or_predicted_anew(shop: Shop) -> None:
+    for number in range(WEEKS):
+        frame = shop.live_week(number)
+    said = {1: None, 2: "fault", 3: "real", 4: None, 5: "real", 6: None, 7: None}
+    for number, word in said.items():
+        doubt(shop, number, "blocked" if number in {4, 5, 7} else "keep" if number == 6 else "held", word)
+    shop.predict(week(7), frame.assign(event_time=shop.customers(week(7))["event_time"]))
+    left_out = calibration(shop, "doubts").calibrate(timedelta(days=7), RATE)["about"]["left_out"]
+    assert left_out == {week(number).key: f"week {number}" for number in (1, 2, 4)}
+
+
+def doubt(shop: Shop, number: int, verdict: Any, word: Any) -> None:
+    """Put a decision about a week into the ledger, of which an incident asks, and an answer."""
+    window, key = week(number), f"visits:{number}"
+    shop.ledger.open_incident(Incident(key, "visits", window.start, window.end, ("visits",), 3, "r", "m"))
+    if word:
+        shop.ledger.answer_incident(IncidentAnswer(key, word, "ann", "seen", datetime.now(UTC)))
+    found: dict[str, Any] = {
+        "key": key,
+        "model": "churn",
+        "policy_version": "1",
+        "window_start": window.start,
+        "window_end": window.end,
+        "verdict": verdict,
+        "trigger": "none",
+        "reason": f"week {number}",
+        "evidence": {"incidents": [key]},
+        "run_id": None,
+        "decided_by": "m",
+        "incident_key": key,
+    }
+    shop.ledger.decide(Decision(**found))
 
 
 def test_what_cannot_be_calibrated_is_said(shop: Shop) -> None:

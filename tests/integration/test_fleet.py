@@ -1,9 +1,9 @@
 """Many models with one view in common: what one corrupted source starts, and what an answer starts."""
 
-import multiprocessing
+import json
+import subprocess
 from collections import Counter
 from collections.abc import Callable, Mapping
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -316,21 +316,25 @@ def test_the_question_names_view_window_numbers_and_who_waits(fleet_of: Fleets) 
     )
 
 
-def _decide_all(root: str, models: list[str]) -> list[str]:
-    watch = Watch(load_project(Path(root)))
-    return [watch.decide(model, week(1)).verdict for model in models]
+DECIDE = f"""
+import json, sys
+from pathlib import Path
+sys.path.insert(0, {str(Path(__file__).parents[2])!r})
+from keepfit.spec import load_project
+from tests.integration.test_fleet import Watch, week
+watch = Watch(load_project(Path(sys.argv[1])))
+print(json.dumps([watch.decide(model, week(1)).verdict for model in sys.argv[2:]]))
+"""
 
 
-def test_processes_that_look_at_once_open_one_incident(fleet_of: Fleets) -> None:
+def test_processes_that_look_at_once_open_one_incident(fleet_of: Fleets, warm: list[str]) -> None:
     watch = fleet_of(8)
     names = list(watch.project.models)
-    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
-        # Every model is decided about twice, by two processes.
-        parts = [names, names[::-1]]
-        done = [
-            each.result() for each in [pool.submit(_decide_all, str(watch.project.root), p) for p in parts]
-        ]
-    assert {word for words in done for word in words} == {"held"}
+    # Every model is decided about twice, by two processes.
+    commands = [[*warm, "-c", DECIDE, str(watch.project.root), *some] for some in (names, names[::-1])]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for command in commands]
+    told = [process.communicate(timeout=300)[0] for process in processes]
+    assert [json.loads(words) for words in told] == [["held"] * 8] * 2
     assert len(watch.ledger.incidents()) == 1
     assert [len(watch.ledger.decisions(name)) for name in names] == [1] * 8
 
@@ -348,6 +352,50 @@ def test_a_signal_that_swings_about_its_threshold_stays_within_the_fleet_s_budge
     assert len(asked) <= 3 * 100 / 4 + 3
     kept = [each for each in made if "the fleet's budget: 3 of 3 trainings in 28 d are spent" in each.reason]
     assert len(kept) + len(asked) == 100
+
+
+def test_a_cool_down_holds_back_a_held_training_too_and_the_window_is_asked_about_all_the_same(
+    fleet_of: Fleets,
+) -> None:
+    watch = fleet_of(4, cooldown="14d")
+    assert watch.decide("m000", week(1), drift()).verdict == "retrain"
+    made = [watch.decide(model, week(2)) for model in ("m000", "m001")]
+    assert [each.verdict for each in made] == ["held", "held"]
+    assert (
+        "; if that is real, no training is started all the same: cool-down of 14 d: the window ending "
+        "2024-01-15 asked for a training, 7 d away; "
+    ) in made[0].reason
+    assert "all the same" not in made[1].reason
+    case = find_case(watch.ledger, f"habits:{week(2).key}")
+    assert (
+        "- held, to be trained if it is real (1): m001\n"
+        "- held, and kept from training by cool-down or budget (1): m000\n"
+    ) in case.body
+    answered = watch.answer(case.incident.key, "real")
+    assert answered.consequence.endswith(
+        "The models it held are trained, each once: 1. Not trained all the same, by cool-down or budget: 1."
+    )
+    assert [each["model"] for each in watch.released(case.incident.key)] == ["m001"]
+    settings = {"decision": made[0].key, "as_of": week(2).end.isoformat()}
+    with pytest.raises(ConfError, match="asks for no training: its verdict is 'held'"):
+        refuse_unasked(watch.project, "m000", f"decision__{week(2).key}", settings)
+
+
+def test_an_answer_releases_no_more_trainings_than_the_fleet_s_budget_has_left(fleet_of: Fleets) -> None:
+    watch = fleet_of(8, fleet="{budget: 3, budget_period: 28d}", cooldown="8d")
+    first, second = f"habits:{week(2).key}", f"habits:{week(3).key}"
+    assert watch.decide("m000", week(1), drift()).verdict == "retrain"
+    made = [watch.decide(model, week(2)) for model in watch.project.models]
+    assert {each.verdict for each in made} == {"held"}
+    # The first is in its cool-down, so it takes nothing from the two that are left.
+    spent = "the fleet's budget: 3 of 3 trainings in 28 d are spent"
+    assert [each.restrained for each in made[3:]] == [spent] * 5
+    again = [watch.decide(model, week(3)) for model in ("m001", "m002", "m003")]
+    assert [bool(each.restrained) for each in again] == [False, False, True], "a model waits once"
+    watch.answer(first, "fault")
+    watch.answer(second, "real")
+    assert [each["model"] for each in watch.released(second)] == ["m001", "m002"]
+    assert watch.decide("m005", week(4), drift()).reason.startswith(spent)
 
 
 def test_two_incidents_never_share_a_run_id_and_a_plain_key_stays_readable() -> None:

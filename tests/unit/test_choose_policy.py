@@ -146,12 +146,23 @@ def test_no_policy_costs_less_than_the_oracle_on_either_part() -> None:
         assert found.reporting.regret(tried.reported_on, 0.7) >= -1e-9
 
 
+def test_a_refused_calendar_that_nothing_holds_back_waits_for_its_next_day() -> None:
+    made = matrix(40, lambda _cut, _at: 1.0, measured=told(broken), passes=lambda _old, _new: False)
+    (monthly,) = (
+        each for each in choose_policy(SPEC, [made], 1.0).ranking.fixed if each.candidate.name == "every 28 d"
+    )
+    assert [step.window for walked in monthly.walks for step in walked.steps if step.trained] == [
+        *range(4, 40, 4)
+    ]
+
+
 def test_each_policy_is_tried_with_and_without_what_the_model_holds_back_with() -> None:
     made = matrix(20, broken, measured=told(broken))
     tried = {each.title: each.policy for each in candidates(SPEC.policy, made, 1.0, range(10))}
     held, free = tried["every 14 d"], tried["every 14 d, not held back"]
     assert (held.max_refused, held.cooldown.days) == (2, 7)
-    assert (free.max_refused, free.cooldown.days, free.budget) == (None, 0, None)
+    assert (free.max_refused, free.cooldown.days, free.budget) == (None, 14, None)
+    assert tried["2 % worse, not held back"].cooldown.days == 0
     assert tried["drift share 0.5"] == SPEC.policy
 
 

@@ -85,7 +85,9 @@ def test_too_few_rows_or_days_or_one_class_is_no_number() -> None:
     few = regret(rows(40), spec())
     assert few == RegretSignal(None, None, 40, "40 newly labelled rows, 50 needed")
     short = regret(rows(days=2), spec())
-    assert short == RegretSignal(None, None, 700, "newly labelled rows of 2 days, 5 needed")
+    assert short == RegretSignal(
+        None, None, 700, "newly labelled rows of 2 days, 5 needed: monitor longer windows"
+    )
     one = regret(rows().assign(label=1.0), spec("roc_auc"))
     assert one.value is None
     assert one.reason == "roc_auc cannot be compared on 700 labelled rows: all have the label 1"

@@ -216,6 +216,38 @@ def test_a_policy_by_default_that_is_not_measured_asks_for_one_of_its_own(repo: 
     ]
 
 
+@pytest.mark.parametrize(
+    ("every", "monitor", "gate", "length"),
+    [
+        ("@daily", "{}", "{}", "1d"),
+        ("@hourly", "{}", "{}", "1h"),
+        (None, "{schedule: '0 0 */3 * *'}", "{}", "3d"),
+        ("@weekly", "{schedule: '@daily'}", "{}", "1d"),
+        ("@weekly", "{}", "{block: week}", "7d"),
+        ("@daily", "{schedule: '@weekly'}", "{}", None),
+        ("@daily", "{schedule: '@quarterly'}", "{}", None),
+        ("0 0 */4 * *", "{}", "{}", None),
+        ("0 0 1,21 * *", "{}", "{block: week}", None),
+        (None, "{}", "{}", None),
+    ],
+)
+def test_regret_on_windows_that_never_hold_enough_days_is_refused(
+    repo: Path, every: str | None, monitor: str, gate: str, length: str | None
+) -> None:
+    rules = "[{rule: calendar, every: 91d}, {rule: any, of: [{rule: regret, cost: 0.1}]}]"
+    said = f"monitor: {monitor}\npolicy: {{rules: {rules}}}\n"
+    evaluate = dedent(RETURNS).replace("objective: log_loss", f"objective: log_loss, gate: {gate}")
+    write(repo, "models/returns.yaml", evaluate + said)
+    if every:
+        edit(repo, "datasets/orders.yaml", "key:", f"schedule: '{every}'\nkey:")
+    needed = 18 if "week" in gate else 5
+    assert problems(repo) == [
+        "models/returns.yaml: policy.rules[1].of[0]: `regret` compares two models on newly labelled rows of "
+        f"{needed} days at least, and the monitoring looks at windows of {length}: it could never ask. Let "
+        "it look at longer ones, such as `monitor: {schedule: '@weekly'}`, or take the rule out."
+    ] * (length is not None)
+
+
 def test_datasets_that_do_not_exist_are_told_for_rows_labels_and_inputs(repo: Path) -> None:
     edit(repo, "models/returns.yaml", "dataset: orders", "dataset: order")
     edit(repo, "models/returns.yaml", "delay: 14d", "delay: 14d, dataset: outcomes")

@@ -107,6 +107,11 @@ class Decision(_Record):
         return tuple(self.evidence.get("incidents", ()))
 
     @property
+    def restrained(self) -> str:
+        """Say what keeps a held training back even if its cause is real; nothing where the answer decides."""
+        return str(self.evidence.get("restrained", ""))
+
+    @property
     def conf(self) -> dict[str, str]:
         """What the training that it asks for is started with."""
         return {"as_of": self.window_end.isoformat(), "reason": self.reason, "decision": self.key}

@@ -71,8 +71,8 @@ class _Sources:
         """Yield the parts of a window that are broken still."""
         datasets = self._datasets(decision)
         for names in datasets:
-            repairs = [each for name in names for each in _anew(self._publications(name), decision)]
-            yield from _without(decision.window, repairs)
+            publications = [each for name in names for each in self._publications(name)]
+            yield from not_anew(publications, decision)
 
     def _datasets(self, decision: Decision) -> set[frozenset[str]]:
         """Return, for each broken column, the datasets it is read from: all where that is not known."""
@@ -104,13 +104,19 @@ def _columns(decision: Decision, features: Iterable[str]) -> Iterator[str]:
     return (name for name in features if any(each.startswith(f"{name} ") for each in said))
 
 
+def not_anew(publications: Iterable[Publication], decision: Decision) -> Iterator[Window]:
+    """Yield the parts of a decision's window that were not published anew after it, in order."""
+    return _without(decision.window, _anew(publications, decision))
+
+
 def _anew(publications: Iterable[Publication], decision: Decision) -> Iterator[Window]:
     """Yield the windows that were published after a decision, and not with the same rows again."""
-    before: set[tuple[Window | None, str]] = set()
+    before: set[tuple[str, Window | None, str]] = set()
     for each in publications:
+        same = (each.dataset, each.window, each.digest)
         if each.published_at <= decision.decided_at:
-            before.add((each.window, each.digest))
-        elif (each.window, each.digest) not in before:
+            before.add(same)
+        elif same not in before:
             # A snapshot stands for all time.
             yield each.window or decision.window
 

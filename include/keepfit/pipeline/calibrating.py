@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from keepfit.errors import NotReadyError
 from keepfit.ledger import Ledger, spans
 from keepfit.pipeline.champion import LiveVersion, find_champion
+from keepfit.pipeline.doubts import doubted_predictions
 from keepfit.pipeline.folder import RunFolder
 from keepfit.pipeline.monitored import PREDICTIONS, predictions_of, tables
 from keepfit.pipeline.snapshot import Snapshot
@@ -85,11 +86,9 @@ class CalibrateRun:
         return Window(covered[0].start, covered[-1].end)
 
     def _blocked(self, windows: Sequence[Window]) -> dict[str, str]:
-        """Return the windows of which the ledger knows that they were broken."""
-        broken = [each for each in self.ledger.decisions(self.model.name) if each.verdict == "blocked"]
-        return {
-            window.key: each.reason for window in windows for each in broken if window.overlaps(each.window)
-        }
+        """Return the windows whose data the ledger has doubts about, and why."""
+        doubted = list(doubted_predictions(self.model, self.ledger))
+        return {window.key: why for window in windows for each, why in doubted if window.overlaps(each)}
 
 
 def latest_calibration(runs: Path, model: str) -> "Calibration | None":

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from keepfit.ledger import Ledger
 from keepfit.pipeline.calibrating import latest_calibration
 from keepfit.pipeline.comparing import WINDOW_SKETCHES, Compared
+from keepfit.pipeline.doubts import is_doubted
 from keepfit.pipeline.folder import RunFolder
 from keepfit.pipeline.snapshot import Snapshot
 
@@ -30,10 +31,11 @@ def faults_of(snapshot: Snapshot, both: Compared) -> "Faults":
 
 
 def _sketched_before(snapshot: Snapshot) -> Iterator["Path"]:
-    """Yield the sketches of earlier windows that were not found broken, latest first."""
+    """Yield the sketches of earlier windows whose data nobody doubts, latest first."""
     model, start = snapshot.the_model.name, snapshot.the_window.start
-    decided = Ledger(snapshot.locations.ledger_url).decisions(model)
-    unfit = {each.window_end for each in decided if each.verdict in ("blocked", "held")}
+    ledger = Ledger(snapshot.locations.ledger_url)
+    decided, answers = ledger.decisions(model), ledger.incident_answers()
+    unfit = {each.window_end for each in decided if is_doubted(each, answers)}
     known = {each.window_end: each for each in decided if each.window_end <= start}
     for end, each in sorted(known.items(), reverse=True):
         folder = RunFolder.of(snapshot.locations.runs, f"{model}__monitor", each.decided_by)

@@ -79,6 +79,7 @@ class Fleet:
             fleet=[each for each in fleet if each.trigger != "feature_change"],
             limit=FleetLimit(spec.budget, period / timedelta(days=1)),
             common=self._holding(past, suspicions, answers),
+            waiting=[each for each in fleet if each.model != model and is_waiting(each, answers)],
             released={each.key for each in (*own, *fleet) if is_released(each, answers)},
         )
 
@@ -142,9 +143,21 @@ class Fleet:
 
 
 def is_released(decision: Decision, answers: Answers) -> bool:
-    """Tell whether a training was held and somebody has called all its causes real."""
-    words = {answers[key].answer if key in answers else None for key in decision.incidents}
-    return decision.verdict == "held" and words == {"real"}
+    """Tell whether a training was held, all its causes have been called real, and nothing else holds it."""
+    return _is_held_alone(decision) and _said_of(decision, answers) == {"real"}
+
+
+def is_waiting(decision: Decision, answers: Answers) -> bool:
+    """Tell whether a training is held that an answer to come may start."""
+    return _is_held_alone(decision) and None in _said_of(decision, answers)
+
+
+def _is_held_alone(decision: Decision) -> bool:
+    return decision.verdict == "held" and not decision.restrained
+
+
+def _said_of(decision: Decision, answers: Answers) -> set[str | None]:
+    return {answers[key].answer if key in answers else None for key in decision.incidents}
 
 
 def as_released(decision: Decision, answers: Answers) -> Decision:

@@ -25,6 +25,17 @@ class Case:
         return tuple(dict.fromkeys(each.model for each in self.decisions if each.verdict == verdict))
 
     @property
+    def to_train(self) -> tuple[str, ...]:
+        """Name the held models whose trainings an answer starts."""
+        held = (each for each in self.decisions if each.verdict == "held" and not each.restrained)
+        return tuple(dict.fromkeys(each.model for each in held))
+
+    @property
+    def restrained(self) -> tuple[str, ...]:
+        """Name the held models that no answer trains, since a cool-down or a budget keeps them back."""
+        return tuple(each for each in self.models("held") if each not in self.to_train)
+
+    @property
     def subject(self) -> str:
         """Ask the question in one line."""
         count = max(len(self.models("held")) + len(self.models("blocked")), 1)
@@ -50,18 +61,21 @@ class Case:
         """Say what was answered and what follows."""
         if self.answer is None:
             return f"{self.incident.key} is not answered yet."
-        said, held = self.answer, len(self.models("held"))
+        said, held, rest = self.answer, len(self.models("held")), self.restrained
         how = f"{self.incident.key} is {_IS[said.answer]}, says {said.who}: {said.why}."
         if said.answer == "real":
-            return f"{how} The models it held are trained, each once: {held}."
+            kept = f" Not trained all the same, by cool-down or budget: {len(rest)}." if rest else ""
+            return f"{how} The models it held are trained, each once: {len(self.to_train)}.{kept}"
         return (
             f"{how} No training of the models it held is started: {held}. The window is left out of "
             "trainings until it is published anew."
         )
 
     def _waiting(self) -> Iterator[str]:
-        if held := self.models("held"):
+        if held := self.to_train:
             yield f"held, to be trained if it is real ({len(held)}): {_named(held)}"
+        if held := self.restrained:
+            yield f"held, and kept from training by cool-down or budget ({len(held)}): {_named(held)}"
         if blocked := self.models("blocked"):
             yield f"blocked by broken data, whatever the answer ({len(blocked)}): {_named(blocked)}"
 
@@ -69,7 +83,8 @@ class Case:
 _MEANING = """**fault**: the data was wrong. No held training is started, and the window is left out of \
 later trainings until it is published anew.
 
-**real**: the world has changed. Each held model is trained once, as of the end of its window.
+**real**: the world has changed. Each held model is trained once, as of the end of its window, unless its \
+cool-down or a budget keeps it back.
 
 The first answer stands. Say why: it is kept in the ledger."""
 

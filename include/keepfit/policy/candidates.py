@@ -12,7 +12,7 @@ from keepfit.policy.matrix import Matrix
 from keepfit.policy.signals import Score, Signals
 from keepfit.policy.wording import days, percent
 from keepfit.spec.fields import duration_text
-from keepfit.spec.policy import PolicySpec
+from keepfit.spec.policy import Calendar, PolicySpec
 
 CALENDARS = (1, 2, 4, 8, 13)
 """In windows."""
@@ -67,12 +67,19 @@ def candidates(own: PolicySpec, matrix: Matrix, price: float, windows: range) ->
     for name, rules in _rule_sets(matrix, price, windows):
         held = _policy(own, *rules)
         tried.append(Candidate(name, held))
-        if (free := held.model_copy(update=_FREE)) != held:
+        if (free := _free(held)) != held:
             tried.append(Candidate(name, free, restrained=False))
     plain = own.model_copy(update={"because": ""})
     same = next((each for each in tried if each.policy == plain), None)
     present = replace(same, policy=own) if same else Candidate(PRESENT, own)
     return (present, *(each for each in tried if each is not same))
+
+
+def _free(held: PolicySpec) -> PolicySpec:
+    """Take all restraint away; but a calendar that was refused waits for its next day, as plain ones do."""
+    free = held.model_copy(update=_FREE)
+    alone = held.rules[0] if len(held.rules) == 1 else None
+    return free.model_copy(update={"cooldown": alone.every}) if isinstance(alone, Calendar) else free
 
 
 def _policy(own: PolicySpec, *rules: _Fields) -> PolicySpec:

@@ -71,7 +71,7 @@ def _by_rules(seen: Sequence[Signals], policy: "PolicySpec", history: History, f
         return Verdict("keep", fired[0].trigger, f"harmless shift: {harmless}; {_join(findings)}")
     words = _join((called, *(each for each in findings if each is not called)))
     if history.common:
-        return Verdict("held", called.trigger, f"{_asked(history.common)}; {words}")
+        return _held(history.common, called.trigger, words, _once_released(signals, policy, history, fleet))
     if wait := restraint(signals, policy, history, fleet):
         return Verdict("keep", called.trigger, f"{wait}; though {words}")
     return Verdict("retrain", called.trigger, words)
@@ -97,6 +97,16 @@ def _unfit(signals: Signals) -> Verdict | None:
     if broken := faults(signals.drift):
         return Verdict("blocked", "none", f"broken data is never trained on: {'; '.join(broken)}")
     return None
+
+
+def _once_released(signals: Signals, policy: "PolicySpec", history: History, fleet: FleetLimit) -> str | None:
+    """Say what keeps a training back that an answer may release, as if all that wait were released first."""
+    return restraint(signals, policy, replace(history, fleet=(*history.fleet, *history.waiting)), fleet)
+
+
+def _held(cause: CommonCause, trigger: str, words: str, wait: str | None) -> Verdict:
+    kept = f"; if that is real, no training is started all the same: {wait}" if wait else ""
+    return Verdict("held", trigger, f"{_asked(cause)}{kept}; {words}", wait or "")
 
 
 def _asked(cause: CommonCause) -> str:

@@ -151,6 +151,8 @@ class History:
     """Up to when the last trainings in a row that the gate refused knew the data, oldest first."""
     fleet: tuple[datetime, ...] = ()
     """As `retrained`, of all models of the project together."""
+    waiting: tuple[datetime, ...] = ()
+    """The ends of the windows for which other models' trainings wait for an answer, one of each model."""
     common: CommonCause | None = None
 
 
@@ -169,6 +171,8 @@ class Verdict:
     word: Word
     trigger: str
     reason: str
+    restrained: str = ""
+    """Of a training that is held: what keeps it back even if its cause is real."""
 
 
 def _champion(stored: Mapping[str, Any] | None) -> Champion | None:

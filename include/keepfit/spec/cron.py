@@ -1,11 +1,23 @@
 """Cron expressions, as Airflow takes them."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
+from itertools import pairwise
 
 PRESETS = ("@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly")
-_FIELDS = 5
+_FIELDS, _TICKS = 5, 100
+_QUARTERLY = "0 0 1 */3 *"
 _ANY_TIME = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+@cache
+def longest_interval(expression: str) -> timedelta:
+    """Return the longest time between two ticks in a row, of the next hundred."""
+    from croniter import croniter
+
+    ticks = croniter(_QUARTERLY if expression == "@quarterly" else expression, _ANY_TIME)
+    moments: list[datetime] = [ticks.get_next(datetime) for _ in range(_TICKS)]
+    return max(after - before for before, after in pairwise(moments))
 
 
 @cache

@@ -5,16 +5,9 @@ from pathlib import Path, PurePosixPath
 
 from keepfit.spec.dataset import DatasetSpec
 from keepfit.spec.model import ModelSpec
+from keepfit.spec.never_asks import never_asks
 from keepfit.spec.problem import Problem, did_you_mean
 from keepfit.spec.text_file import text_problem
-
-_MEASURED_AS = {
-    "drift_share": "drift",
-    "weighted_drift": "drift",
-    "prediction_drift": "drift",
-    "performance": "performance",
-}
-"""Rules by what `monitor` must not leave out for them."""
 
 
 def name_problems(file: str, name: str) -> Iterator[Problem]:
@@ -96,19 +89,8 @@ def _model_problems(
     if rows and truth and set(rows.key) != set(truth.key):
         keys = f"has the key {', '.join(truth.key)}, but {rows.name!r} has {', '.join(rows.key)}"
         yield _of(model, "label.dataset", f"{truth.name!r} {keys}: labels are joined by key.")
-    yield from _unmeasured(model)
-
-
-def _unmeasured(model: ModelSpec) -> Iterator[Problem]:
-    """Name the rules that go by what is not measured: they could never ask for a training."""
-    default = "rules" not in model.policy.model_fields_set
-    for place, rule in model.policy.parts():
-        needed = _MEASURED_AS.get(rule.rule)
-        if needed and getattr(model.monitor, needed) is None:
-            told = f"`{rule.rule}` goes by `monitor.{needed}`, which is null: it could never ask."
-            what = "Write `rules` without it" if default else "Take the rule out"
-            field = "policy" if default else place
-            yield _of(model, field, f"{'its default rule ' if default else ''}{told} {what}, or measure it.")
+    for field, message in never_asks(model, rows):
+        yield _of(model, field, message)
 
 
 def _column_problems(model: ModelSpec, field: str, column: str, dataset: DatasetSpec) -> Iterator[Problem]:

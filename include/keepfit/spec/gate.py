@@ -1,5 +1,6 @@
 """`evaluate.gate` of a model: what a challenger must show before it may take the champion's place."""
 
+import math
 from collections.abc import Iterator
 from typing import Annotated, Literal, Self
 
@@ -7,6 +8,9 @@ from pydantic import Field, model_validator
 
 from keepfit.spec.fields import Closed, Column
 
+FEWEST_DAYS = 5
+"""A bootstrap of fewer days than this says more of the days drawn than of the models."""
+FEWEST_BLOCKS = 2.5
 Margin = Annotated[float, Field(ge=0)]
 Limit = Annotated[float, Field(gt=0)]
 
@@ -65,6 +69,16 @@ class GateSpec(Closed):
             raise ValueError(f"`slices` has {', '.join(twice)} more than once. Put it into one entry")
         return self
 
+    def block_of(self, days: int) -> int:
+        """Return how many days in a row are drawn at once where there are so many."""
+        if self.block == "auto":
+            return math.ceil(round(math.cbrt(days), 9))
+        return {"day": 1, "week": 7}[self.block]
+
+    def days_needed(self, days: int) -> int:
+        """Return how many days of rows an interval needs where there are so many."""
+        return days_needed(self.block_of(days))
+
     @property
     def asked(self) -> Iterator[tuple[str, str]]:
         """Yield where a metric is asked for, and its name."""
@@ -72,3 +86,8 @@ class GateSpec(Closed):
             yield from ((field, metric) for metric in getattr(self, field))
             for at, each in enumerate(self.slices):
                 yield from ((f"slices[{at}].{field}", metric) for metric in getattr(each, field))
+
+
+def days_needed(block: int) -> int:
+    """Return how many days of rows an interval needs whose days are drawn in blocks of so many."""
+    return max(FEWEST_DAYS, math.ceil(FEWEST_BLOCKS * block))

@@ -96,6 +96,8 @@ class Memory:
     """Those of all models that asked for a training."""
     limit: FleetLimit = field(default_factory=FleetLimit)
     common: CommonCause | None = None
+    waiting: Sequence[Decision] = ()
+    """Those of other models that are held, and would start a training if their cause is real."""
     released: Collection[str] = ()
     """The keys of those that were held, and whose trainings were started after all."""
 
@@ -105,6 +107,7 @@ class Memory:
             retrained=self._asked(self.decisions, key),
             refused=refused_in_a_row(_judged(self.trainings), window.end),
             fleet=self._asked(self.fleet, key),
+            waiting=tuple({each.model: each.window_end for each in self.waiting}.values()),
             common=self.common,
         )
 
@@ -142,6 +145,7 @@ def make_decision(
     verdict = decide(
         signals, before(signals, past.decisions), model.policy, past.history(key, window), past.limit
     )
+    restrained = {"restrained": verdict.restrained} if verdict.restrained else {}
     return Decision(
         key=key,
         model=model.name,
@@ -151,7 +155,7 @@ def make_decision(
         verdict=verdict.word,
         trigger=verdict.trigger,
         reason=verdict.reason + measured.gap() + _of_labels(model, measured, past, window),
-        evidence=measured.evidence() | {"signals": signals.to_json()},
+        evidence=measured.evidence() | {"signals": signals.to_json()} | restrained,
         run_id=train_run_id(window) if verdict.word == "retrain" else None,
         decided_by=decided_by,
     )

@@ -12,13 +12,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import stdtr, stdtrit
 
-from keepfit.spec.gate import GateSpec
+from keepfit.spec.gate import GateSpec, days_needed
 from keepfit.steps.by_day import resample
 from keepfit.steps.row_losses import Array
 
-FEWEST_DAYS = 5
-"""A bootstrap of fewer days than this says more of the days drawn than of the models."""
-FEWEST_BLOCKS = 2.5
 _MISSING = 0.05
 """The largest share of the draws that may leave a figure undefined."""
 
@@ -64,7 +61,7 @@ class Draws:
 
     def too_few(self, days: int | None = None) -> int | None:
         """Return how many days are needed if so many, or all there are, are too few."""
-        needed = max(FEWEST_DAYS, math.ceil(FEWEST_BLOCKS * self.block))
+        needed = days_needed(self.block)
         return needed if (self.days if days is None else days) < needed else None
 
     def of(self, metric: str, label: Array, score: Array, rows: NDArray[np.bool_] | None = None) -> Array:
@@ -105,15 +102,9 @@ def draw(times: "pd.Series[pd.Timestamp]", rule: GateSpec, seed: int) -> Draws:
     moments = pd.to_datetime(times, utc=True).dt.floor("D")
     codes, found = pd.factorize(moments, sort=True)
     days = len(found)
-    block = _block(rule, days)
+    block = rule.block_of(days)
     starts = np.random.default_rng(seed).integers(days, size=(rule.resamples, math.ceil(days / block), 1))
     drawn = ((starts + np.arange(block)) % days).reshape(rule.resamples, -1)[:, :days]
     cells = (drawn + np.arange(rule.resamples)[:, None] * days).ravel()
     weights = np.bincount(cells, minlength=rule.resamples * days).reshape(rule.resamples, days)
     return Draws(codes.astype(np.int64), block, weights.astype(np.float64))
-
-
-def _block(rule: GateSpec, days: int) -> int:
-    if rule.block == "auto":
-        return math.ceil(round(math.cbrt(days), 9))
-    return {"day": 1, "week": 7}[rule.block]

@@ -4,12 +4,13 @@ A fault is what the windows before never did, by a margin that they themselves g
 missing values goes up and down may do so again. Storms, holidays and seasons move columns and break none.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from keepfit.steps.alike_rows import ALIKE
 from keepfit.steps.column import Column, column
+from keepfit.steps.jumps import jumped
 from keepfit.steps.loads import alike, repeated_rows
 from keepfit.steps.units import unit_change
 from keepfit.steps.usual import beyond
@@ -34,7 +35,7 @@ class Faults:
     broken: tuple[str, ...] = ()
     """What no shift in the world explains, in words with numbers."""
     jumped: tuple[str, ...] = ()
-    """Columns that moved from the window before as no two quiet windows do."""
+    """Columns that moved from the window before as no two windows before did."""
 
 
 def find_faults(
@@ -49,7 +50,7 @@ def find_faults(
         reference: What the champion was trained on, by feature. Only these columns are looked at.
         before: The windows before, oldest first; those that were broken should be left out.
         current: The window. Where it and those before have `ALIKE`, too, rows loaded twice in part are found.
-        calibration: How far columns go from one quiet window to the next; without it nothing has jumped.
+        calibration: How far columns go from one quiet window to the next; without it the windows before say.
     """
     broken = []
     for name, sketch in reference.items():
@@ -65,7 +66,7 @@ def find_faults(
     features = [name for name in reference if name != ALIKE]
     loads = [{name: each[name] for name in features if name in each} for each in (*before, current)]
     broken += list(repeated_rows(loads[:-1], loads[-1])) or list(alike(before, current))
-    return Faults(tuple(broken), tuple(_jumped(before, current, calibration)))
+    return Faults(tuple(broken), tuple(jumped(before, current, features, calibration)))
 
 
 def each_once(*said: Iterable[str]) -> tuple[str, ...]:
@@ -133,20 +134,6 @@ def _beyond_range(former: Former, current: Column) -> str | None:
     if now - usual < _OUTSIDE:
         return None
     return f"holds what was never there before in {now:.0%} of its values: {current.span}"
-
-
-def _jumped(
-    before: "Sequence[Mapping[str, Sketch]]",
-    current: "Mapping[str, Sketch]",
-    calibration: "Calibration | None",
-) -> Iterator[str]:
-    if not before or calibration is None:
-        return
-    for name, limit in calibration.jumps.items():
-        if name in before[-1] and name in current:
-            moved = calibration.distance(before[-1][name], current[name], name)
-            if moved is not None and moved > limit:
-                yield name
 
 
 _RULES: tuple[Callable[[Former, Column], str | None], ...] = (_text, _missing, _unit, _beyond_range, _stuck)

@@ -43,7 +43,7 @@ def why_too_few(times: "pd.Series[pd.Timestamp]", spec: ModelSpec) -> str:
         return f"{count:,} newly labelled rows, {needed:,} needed"
     draws = draw(times, spec.evaluate.gate, spec.train.seed)
     if days := draws.too_few():
-        return f"newly labelled rows of {draws.days} days, {days} needed"
+        return f"newly labelled rows of {draws.days} days, {days} needed: monitor longer windows"
     return ""
 
 

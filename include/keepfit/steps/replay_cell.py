@@ -125,7 +125,8 @@ def _drift(at: WindowRows, spec: ModelSpec, by: TrainedCut, scores: NDArray[np.f
     if found.columns:
         weighted = weighted_drift(found.columns, by.importances.shares, by.version)
     broken = each_once(found.broken, faults.broken)
-    return asdict(replace(found, broken=broken)) | {"weighted": asdict(weighted)}
+    more = {"weighted": asdict(weighted), "jumped": list(faults.jumped)}
+    return asdict(replace(found, broken=broken)) | more
 
 
 def _regret(answered: pd.DataFrame, spec: ModelSpec, champion: TrainedCut, fresh: TrainedCut) -> RegretSignal:
