@@ -2,18 +2,23 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import yaml
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 from keepfit.spec import ModelSpec
 from keepfit.spec.policy import PolicySpec
+from keepfit.steps.choose_policy import to_price
 
 COSTS = {"flight_delay": 0.002, "arrival_delay": 0.2}
 """Of a training: what each model's file says, with the reason."""
+_WIDTH = 88
+"""Letters that a line of the suggestion may have; YAML counts without what indents it."""
 _PARTS = {"choosing": "chosen on", "reporting": "held against"}
 
 
@@ -21,7 +26,11 @@ def tell_choice(console: Console, spec: ModelSpec, report: Path) -> None:
     """Show a replay's short table, the policy it suggests, and how that compares with the model's file."""
     choice = json.loads(report.with_name("choice.json").read_text(encoding="utf-8"))
     console.print(_table(choice))
-    console.print(choice["suggestion"].rstrip(), highlight=False, markup=False)
+    suggested = yaml.safe_dump(yaml.safe_load(choice["suggestion"]), sort_keys=False, width=_WIDTH)
+    for line in choice["evidence"]:
+        if line.startswith("Little evidence"):
+            console.print(line, highlight=False)
+    console.print(suggested.rstrip(), highlight=False, markup=False)
     console.print(compared(spec, PolicySpec.model_validate(choice["policy"])), highlight=False)
     console.print(f"The whole report: {report}\n", highlight=False, soft_wrap=True)
 
@@ -43,34 +52,39 @@ def _decides(policy: PolicySpec) -> PolicySpec:
 
 
 def _table(choice: Mapping[str, Any]) -> Table:
-    title = f"{choice['model']}: a training at {choice['cost']:g} of {choice['objective']}"
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
-    table.add_column("policy")
+    weeks = sum(choice["parts"][name]["windows"] for name in _PARTS)
+    title = (
+        f"Which policy would have paid for {choice['model']}?\n{weeks} versions, one a week, each held against "
+        f"all later weeks; a training costs {choice['cost']:g} of {choice['objective']}"
+    )
+    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
+    table.add_column("\n\npolicy", no_wrap=True)
     for name, said in _PARTS.items():
         part = choice["parts"][name]
-        dates = f"{said} {_day(part['start'])} to {_day(part['end'])}"
-        table.add_column(f"{dates}\ntrainings", justify="right")
-        table.add_column("\ncost", justify="right")
+        dates = f"{_day(part['start'])} to {_day(part['end'])}"
+        table.add_column(f"{said}\n{dates}\ntrainings", justify="right", no_wrap=True)
+        table.add_column("\n\ncost", justify="right")
     for row in _rows(choice):
         table.add_row(*row)
     return table
 
 
 def _day(moment: str) -> str:
-    return moment[5:10]
+    return f"{datetime.fromisoformat(moment):%d %b}"
 
 
 def _rows(choice: Mapping[str, Any]) -> Iterator[list[str]]:
     usual = {each["name"]: each for each in choice["tried"]}
-    chosen = choice["chosen"]
-    yield [f"[bold]{chosen['name']} (chosen)[/]", *_figures(chosen)]
+    chosen, price = choice["chosen"], choice["cost"]
+    yield [f"[bold]{chosen['name']} (chosen)[/]", *_figures(chosen, price)]
     for other in choice["against"]:
-        yield [other["name"], *_figures(usual[other["name"]])]
-    yield ["oracle (knows the future)", *_figures({name: choice["parts"][name]["oracle"] for name in _PARTS})]
+        yield [other["name"], *_figures(usual[other["name"]], price)]
+    oracle = {name: choice["parts"][name]["oracle"] for name in _PARTS}
+    yield ["oracle (knows the future)", *_figures(oracle, price)]
 
 
-def _figures(tried: Mapping[str, Any]) -> Iterator[str]:
+def _figures(tried: Mapping[str, Any], price: float) -> Iterator[str]:
     for name in _PARTS:
         refused = tried[name].get("refusals")
         yield f"{tried[name]['trainings']}{f', {refused} refused' if refused else ''}"
-        yield f"{tried[name]['cost']:.3f}"
+        yield to_price(tried[name]["cost"], price)

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from re import sub
 from typing import Any, TypeVar
 
 from rich.box import SIMPLE_HEAD
@@ -146,5 +147,5 @@ def _training_row(training: Training) -> tuple[str, ...]:
 
 
 def _first_clause(reason: str) -> str:
-    """Return the part of a reason that decided; the rest is in `keepfit decisions`."""
-    return reason.partition(";")[0]
+    """Return the part of a reason that decided, without its intervals; the rest is in `keepfit decisions`."""
+    return sub(r" \((difference|[\d.]+ % of)[^)]*\)", "", reason.partition(";")[0])
