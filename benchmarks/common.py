@@ -124,10 +124,10 @@ def moment(text: str) -> datetime:
 
 
 def done_here(
-    project: Project, verb: Verb, window: Window | None, **settings: Any
+    project: Project, verb: Verb, window: Window | None, of: str = MODEL, **settings: Any
 ) -> list[tuple[str, float]]:
-    """Do the steps of a DAG in this process and return each step's seconds."""
-    name = DATASET if verb == "ingest" else MODEL
+    """Do the steps of a DAG, of a model or the dataset, in this process and return each step's seconds."""
+    name = DATASET if verb == "ingest" else of
     model = None if verb == "ingest" else name
     job = Job.of(project, verb, name, window, settings)
     snapshot = take_snapshot(

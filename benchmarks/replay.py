@@ -6,31 +6,20 @@ set, trains and evaluates; that is timed at three cuts and laid out in between, 
 """
 
 import argparse
-import shutil
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from datetime import datetime
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from common import day, say
+from common import say
+from year import flights, replayed, timed
 
-from keepfit.cli.access import local_access
-from keepfit.cli.project import open_project, open_stores
-from keepfit.pipeline.ingest import IngestRun
-from keepfit.pipeline.replaying import ReplayRun
 from keepfit.pipeline.snapshot import Snapshot, take_snapshot
 from keepfit.pipeline.training import TrainingRun
 from keepfit.policy import Matrix, Walk, walk
-from keepfit.spec import Project, Window
+from keepfit.spec import Project
 from keepfit.spec.policy import PolicySpec
 
-CHECKOUT, MODEL = Path(__file__).parents[1], "arrival_delay"
-YEAR = Window(day("2013-01-01"), day("2014-01-01"))
-STEPS = ("extract", "check_schema", "validate", "transform", "publish")
+MODEL = "arrival_delay"
 SAMPLED = 3
 WALKS = 20
 """Each policy is walked so often, and the median counts."""
@@ -47,54 +36,6 @@ RULES: list[list[Any]] = [
     [_WORSE[2], _CALENDAR[4]],
 ]
 """Twenty policies: none, and one rule or two."""
-
-
-@contextmanager
-def flights() -> Iterator[Project]:
-    """Lend the example with its year of flights published, and nothing online."""
-    with TemporaryDirectory(prefix="keepfit-benchmark-") as folder:
-        root = Path(folder)
-        for name in ("feature_repo", "plugins"):
-            shutil.copytree(CHECKOUT / name, root / name)
-        settings = root / "feature_repo" / "keepfit.yaml"
-        settings.write_text(settings.read_text().replace("database: embedded", "database: sqlite"))
-        project = open_project(root)
-        from nyc_flights import write_source
-
-        write_source(root / "data" / "source")
-        with open_stores(project):
-            for name in sorted(project.datasets, key=lambda each: bool(project.datasets[each].inputs)):
-                say(f"ingesting {name}")
-                ingest(project, name)
-            yield project
-
-
-def ingest(project: Project, name: str) -> None:
-    """Publish a dataset's year."""
-    settings = {"full_refresh": False, "recompute": False}
-    taken = take_snapshot(project, f"{name}__ingest", "year", dataset=name, window=YEAR, settings=settings)
-    run = IngestRun(taken, local_access(taken.locations))
-    for step in STEPS:
-        getattr(run, step)()
-
-
-def replayed(project: Project, every: str) -> tuple[Matrix, Mapping[str, float], list[datetime]]:
-    """Replay the model; return the matrix, the seconds of each step, and the cuts."""
-    settings = {"cost": 1.0, "every": every}
-    taken = take_snapshot(project, f"{MODEL}__replay", "replay", model=MODEL, settings=settings)
-    run, seconds = ReplayRun(taken), {}
-    count, seconds["lay out the history"] = timed(lambda: run.lay_out()["cuts"])
-    trained = [timed(lambda index=index: run.train_cut(index))[1] for index in range(count)]
-    seconds["train at the cuts"] = sum(trained)
-    _, seconds["assemble the matrix"] = timed(run.assemble)
-    (matrix,) = run.matrices()
-    return matrix, seconds, [window.start for window in matrix.windows]
-
-
-def timed(work: Callable[[], Any]) -> tuple[Any, float]:
-    """Return what some work gives, and its CPU seconds: other work may share the machine."""
-    began = time.process_time()
-    return work(), time.process_time() - began
 
 
 def from_scratch(project: Project, cuts: list[datetime]) -> list[float]:
@@ -133,9 +74,9 @@ def main() -> None:
     asked.add_argument("--every", default="28d", help="the windows' length")
     every = asked.parse_args().every
     with flights() as project:
-        matrix, seconds, cuts = replayed(project, every)
+        matrix, seconds = replayed(project, MODEL, every)
         say("training from scratch")
-        scratch = from_scratch(project, cuts)
+        scratch = from_scratch(project, [window.start for window in matrix.windows])
         walked, milliseconds = walks(matrix)
     trainings = [[0, *(step.window for step in each.steps if step.trained)] for each in walked]
     summed = sum(scratch[cut] for each in trainings for cut in each)

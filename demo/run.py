@@ -1,4 +1,4 @@
-"""Walk the example round the loop in a real Airflow: load a quarter, deploy, go on week by week, and undo.
+"""Walk the example round the loop in a real Airflow: load a quarter, replay it, deploy, go on by weeks, undo.
 
 Every run has a fixed id, so an interrupted demo goes on where it was: what is done stays done.
 """
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from demo.chosen import COSTS
 from demo.service import Answer, Flight, Service, next_flight
 from demo.story import Story
 from keepfit.embedded.client import AirflowClient
@@ -24,8 +25,9 @@ from keepfit.spec import Project, Window, load_project
 ROOT = Path(__file__).parents[1]
 FIRST = Window(datetime(2013, 1, 1, tzinfo=UTC), datetime(2013, 4, 1, tzinfo=UTC))
 WEEK = timedelta(days=7)
-MOST_WEEKS = 30
-STAGES = ("train", "monitor", "predict", "release")
+MOST_WEEKS = 8
+STAGES = ("train", "monitor", "predict", "release", "replay")
+REPLAY = "demo__replay"
 SOURCE = Path("data", "source")
 
 
@@ -40,41 +42,53 @@ class Walk:
         self.service = service
 
     def go(self, most_weeks: int) -> None:
-        """Load the first quarter, deploy version 1, then walk until a retraining has its verdict."""
+        """Load the first quarter, replay it, deploy version 1, then walk until a retraining is promoted."""
         self._unpause()
         self._ingest(FIRST)
+        for model in self.project.models:
+            conf = {"cost": COSTS[model], "to": FIRST.end.isoformat()}
+            self.airflow.trigger(f"{model}__replay", REPLAY, conf)
+        self._deploy()
+        for model, spec in self.project.models.items():
+            self.story.doing(f"{model}: replaying January to March, which policy would have paid?")
+            self._await(f"{model}__replay", REPLAY)
+            self.story.replayed(spec, self._report(model))
+        for week in _weeks(most_weeks):
+            self._ingest(week)
+            flight = next_flight(self.project.root / SOURCE, week.end)
+            before = self._ask_all(flight)
+            promoted = [model for model in self.project.models if self._watch(model, week)]
+            if promoted:
+                self._undo(promoted, flight, before)
+                return
+        self.story.console.print(f"No retraining was promoted in {most_weeks} weeks; --weeks walks further.")
+
+    def _deploy(self) -> None:
+        """Train a first version of each model, as soon as its first prediction has found none."""
         for model in self.project.models:
             self.story.until(lambda name=model: self._has_tried_to_predict(name), f"{model}__predict")
             self._run(
                 f"{model}__train", "demo__first", {"as_of": FIRST.end.isoformat(), "reason": "first training"}
             )
             self.story.trained(self.ledger.trainings(model)[0])
-        retrained: set[str] = set()
-        for week in _weeks(most_weeks):
-            self._ingest(week)
-            flight = next_flight(self.project.root / SOURCE, week.end)
-            before = self._ask_all(flight)
-            retrained |= {model for model in self.project.models if self._watch(model, week)}
-            if retrained:
-                self._undo(flight, before)
-                return
+
+    def _report(self, model: str) -> Path:
+        """Ask Airflow where a replay has left its report."""
+        path = f"/dags/{model}__replay/dagRuns/{REPLAY}/taskInstances/choose/xcomEntries/return_value"
+        return Path(self.airflow.get(path, {"stringify": "false"})["value"]["report"])
 
     def _ask_all(self, flight: Flight) -> list[Answer]:
         return [self.service.ask(model, flight) for model in self.project.models]
 
-    def _undo(self, flight: Flight, before: list[Answer]) -> None:
+    def _undo(self, promoted: list[str], flight: Flight, before: list[Answer]) -> None:
         """Ask the live service again, go back to the version before in one step, and ask a third time."""
         self.story.asked(flight, "before the training", before)
         self.story.asked(flight, "after it", self._ask_all(flight))
-        for model in self._promoted():
+        for model in promoted:
             conf = {"action": "rollback", "reason": "the demo shows the way back"}
             self._run(f"{model}__release", "demo__rollback", conf)
             self.story.rolled_back(self.ledger.deployments(model)[-1])
             self.story.asked(flight, "after the way back", [self.service.ask(model, flight)])
-
-    def _promoted(self) -> list[str]:
-        """Name the models that had another champion before."""
-        return [model for model in self.project.models if len(self.ledger.deployments(model)) > 1]
 
     def _unpause(self) -> None:
         self.story.doing("waiting until Airflow shows the DAGs")
@@ -113,19 +127,19 @@ class Walk:
                 )
 
     def _watch(self, model: str, week: Window) -> bool:
-        """Wait for the week's decision, and for the training it may have asked for."""
+        """Wait for the week's decision, and for the training it may have asked for; say if it is promoted."""
         self.story.doing(f"{model}: predicting, joining matured labels, looking for drift")
         decision = self.story.until(
             lambda: self._decision(model, week), f"the decision of {model} on {week.key}"
         )
-        self.story.decided(week, decision)
+        self.story.decided(week, decision, self.project.model(model).policy.because)
         if decision.run_id is None:
             return False
         self.story.doing(f"{model}: retraining ({decision.trigger})")
         self._await(f"{model}__train", decision.run_id)
         training = next(each for each in self.ledger.trainings(model) if each.run_id == decision.run_id)
         self.story.trained(training)
-        return True
+        return training.verdict == "pass"
 
     def _decision(self, model: str, week: Window) -> Decision | None:
         return next((each for each in self.ledger.decisions(model) if each.window == week), None)

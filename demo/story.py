@@ -2,17 +2,19 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from demo.chosen import tell_choice
 from demo.service import Answer, Flight
 from keepfit.errors import KeepfitError
 from keepfit.ledger import Decision, Deployment, Ledger, Training
 from keepfit.policy import Signals
-from keepfit.spec import Project, Window
+from keepfit.spec import ModelSpec, Project, Window
 
 Found = TypeVar("Found")
 PATIENCE = 900.0
@@ -25,6 +27,7 @@ class Story:
         """Tell the story on a console."""
         self.console = console
         self._status = console.status("")
+        self._said: set[str] = set()
 
     def doing(self, what: str) -> None:
         """Say what is being waited for."""
@@ -44,6 +47,11 @@ class Story:
             f"{what} has not come within {PATIENCE:.0f} s. The Airflow UI shows which run failed and why; "
             "`make demo` goes on from here."
         )
+
+    def replayed(self, spec: ModelSpec, report: Path) -> None:
+        """Say which policy a replay chose."""
+        self._status.stop()
+        tell_choice(self.console, spec, report)
 
     def trained(self, training: Training) -> None:
         """Say how a training ended."""
@@ -70,14 +78,18 @@ class Story:
             highlight=False,
         )
 
-    def decided(self, week: Window, decision: Decision) -> None:
-        """Say what a week brought."""
+    def decided(self, week: Window, decision: Decision, because: str) -> None:
+        """Say what a week brought; why the policy was chosen is part of each reason, and said here once."""
         self._status.stop()
+        reason = decision.reason
+        if decision.model in self._said:
+            reason = reason.removesuffix(f"; {because}")
+        self._said.add(decision.model)
         facts = week_facts(decision)
         numbers = "  ".join(f"{name} {value}" for name, value in facts.items())
         word = f"[bold yellow]{decision.verdict}[/]" if decision.verdict == "retrain" else decision.verdict
         self.console.print(
-            f"{week.start:%d %b}  {decision.model:14s} {numbers}\n        {word}: {decision.reason}",
+            f"{week.start:%d %b}  {decision.model:14s} {numbers}\n        {word}: {reason}",
             highlight=False,
         )
 

@@ -1,9 +1,9 @@
 """Many models with one view in common: what one corrupted source starts, and what an answer starts."""
 
-import multiprocessing
+import json
+import subprocess
 from collections import Counter
 from collections.abc import Callable, Mapping
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -316,21 +316,25 @@ def test_the_question_names_view_window_numbers_and_who_waits(fleet_of: Fleets) 
     )
 
 
-def _decide_all(root: str, models: list[str]) -> list[str]:
-    watch = Watch(load_project(Path(root)))
-    return [watch.decide(model, week(1)).verdict for model in models]
+DECIDE = f"""
+import json, sys
+from pathlib import Path
+sys.path.insert(0, {str(Path(__file__).parents[2])!r})
+from keepfit.spec import load_project
+from tests.integration.test_fleet import Watch, week
+watch = Watch(load_project(Path(sys.argv[1])))
+print(json.dumps([watch.decide(model, week(1)).verdict for model in sys.argv[2:]]))
+"""
 
 
-def test_processes_that_look_at_once_open_one_incident(fleet_of: Fleets) -> None:
+def test_processes_that_look_at_once_open_one_incident(fleet_of: Fleets, warm: list[str]) -> None:
     watch = fleet_of(8)
     names = list(watch.project.models)
-    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
-        # Every model is decided about twice, by two processes.
-        parts = [names, names[::-1]]
-        done = [
-            each.result() for each in [pool.submit(_decide_all, str(watch.project.root), p) for p in parts]
-        ]
-    assert {word for words in done for word in words} == {"held"}
+    # Every model is decided about twice, by two processes.
+    commands = [[*warm, "-c", DECIDE, str(watch.project.root), *some] for some in (names, names[::-1])]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for command in commands]
+    told = [process.communicate(timeout=300)[0] for process in processes]
+    assert [json.loads(words) for words in told] == [["held"] * 8] * 2
     assert len(watch.ledger.incidents()) == 1
     assert [len(watch.ledger.decisions(name)) for name in names] == [1] * 8
 

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from keepfit.errors import ReplayError
-from keepfit.policy.candidates import candidates
+from keepfit.policy.candidates import Candidate, candidates
 from keepfit.policy.certainty import difference
 from keepfit.policy.signals import DriftSignal, MissingChange, PerformanceSignal, RegretSignal, Score
 from keepfit.spec.model import ModelSpec
@@ -106,8 +106,8 @@ def test_a_calendar_is_simpler_than_a_signal_that_asks_at_the_same_times() -> No
         return {"drift": DriftSignal(900, 4, (), 1.0 if at - cut >= 3 else 0.0)}
 
     choice = choose_policy(SPEC, [matrix(40, loss, measured=measured)], 0.5)
-    costs = {each.candidate.name: each.chosen_on.cost(0.5) for each in choice.ranking.tried}
-    assert costs["every 28 d"] == costs["the present policy"] == min(costs.values())
+    costs = {each.candidate.title: each.chosen_on.cost(0.5) for each in choice.ranking.tried}
+    assert costs["every 28 d"] == costs["drift share 0.5"] == min(costs.values())
     assert name(choice) == "every 28 d"
 
 
@@ -146,13 +146,43 @@ def test_no_policy_costs_less_than_the_oracle_on_either_part() -> None:
         assert found.reporting.regret(tried.reported_on, 0.7) >= -1e-9
 
 
+def test_a_refused_calendar_that_nothing_holds_back_waits_for_its_next_day() -> None:
+    made = matrix(40, lambda _cut, _at: 1.0, measured=told(broken), passes=lambda _old, _new: False)
+    (monthly,) = (
+        each for each in choose_policy(SPEC, [made], 1.0).ranking.fixed if each.candidate.name == "every 28 d"
+    )
+    assert [step.window for walked in monthly.walks for step in walked.steps if step.trained] == [
+        *range(4, 40, 4)
+    ]
+
+
 def test_each_policy_is_tried_with_and_without_what_the_model_holds_back_with() -> None:
     made = matrix(20, broken, measured=told(broken))
     tried = {each.title: each.policy for each in candidates(SPEC.policy, made, 1.0, range(10))}
     held, free = tried["every 14 d"], tried["every 14 d, not held back"]
     assert (held.max_refused, held.cooldown.days) == (2, 7)
-    assert (free.max_refused, free.cooldown.days, free.budget) == (None, 0, None)
-    assert tried["the present policy"] == SPEC.policy
+    assert (free.max_refused, free.cooldown.days, free.budget) == (None, 14, None)
+    assert tried["2 % worse, not held back"].cooldown.days == 0
+    assert tried["drift share 0.5"] == SPEC.policy
+
+
+def test_a_present_policy_is_tried_once_and_first() -> None:
+    made = matrix(20, broken, measured=told(broken))
+    other = PolicySpec.model_validate({"rules": [{"rule": "new_rows", "at_least": 5}], "because": "of old"})
+    assert candidates(other, made, 1.0, range(10))[0] == Candidate("the present policy", other)
+    weekly = PolicySpec.model_validate({"rules": [{"rule": "calendar", "every": "7d"}], "because": "of old"})
+    first, *rest = candidates(weekly, made, 1.0, range(10))
+    assert first == Candidate("every 7 d", weekly)
+    assert "every 7 d" not in {each.title for each in rest}
+
+
+def test_a_policy_that_replay_has_chosen_before_is_chosen_again_with_the_same_reason() -> None:
+    once = choose(broken, cost=1.5)
+    again = choose_policy(
+        SPEC.model_copy(update={"policy": once.policy}), [matrix(40, broken, measured=told(broken))], 1.5
+    )
+    assert again.policy == once.policy
+    assert f"* {once.ranking.winner.candidate.title} (as now)" in "\n".join(again.lines())
 
 
 ROUND = [0.0, 5e-324, 1e-6, 0.001, 0.07, 0.29, 0.57, 0.58, 1.0, 4.35, float("inf"), float("nan")]
@@ -186,7 +216,13 @@ def test_the_table_names_what_the_figures_rest_on_and_the_usual_policies() -> No
     assert "a training costs 1.5 of log_loss summed over windows; labels come after 14d" in lines[1]
     assert "it enters the part reported on with the model its own decisions left it" in lines[2]
     shown = [line.removeprefix("* ").split("  ")[0] for line in lines]
-    for usual in ("never", "every 7 d", "every 28 d", "the present policy", "oracle (knows the future)"):
+    for usual in (
+        "never",
+        "every 7 d",
+        "every 28 d",
+        "drift share 0.5 (as now)",
+        "oracle (knows the future)",
+    ):
         assert any(each.startswith(usual) for each in shown), usual
     assert sum(line.startswith("* ") for line in lines) == 1
 

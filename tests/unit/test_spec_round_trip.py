@@ -4,13 +4,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from keepfit.errors import ConfError
 from keepfit.spec import DatasetSpec, ModelSpec, Window, load_dataset, load_model
 from keepfit.spec.fields import duration_text, parse_duration
+from keepfit.spec.yaml_file import read_yaml, yaml_text
 
 names = st.from_regex(r"\A[a-z][a-z0-9]{0,11}\Z")
 columns = st.from_regex(r"\A[A-Za-z_][A-Za-z0-9_]{0,11}\Z")
@@ -120,8 +120,15 @@ def test_a_dataset_written_and_read_is_the_same(spec: DatasetSpec) -> None:
 def written(folder: str, kind: str, content: dict[str, Any]) -> Path:
     path = Path(folder) / kind / f"{content['name']}.yaml"
     path.parent.mkdir()
-    path.write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
+    path.write_text(yaml_text(content, width=80), encoding="utf-8")
     return path
+
+
+@pytest.mark.parametrize("name", ["0E0", "1e-3", "1.5e3", "no", "null", "2013-01-01", "~"])
+def test_a_text_that_looks_like_something_else_stays_a_text(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "names.yaml"
+    path.write_text(yaml_text({"name": name, "value": 1e-7}, width=80), encoding="utf-8")
+    assert read_yaml(path, path.name).content == {"name": name, "value": 1e-7}
 
 
 @given(durations)

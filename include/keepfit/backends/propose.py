@@ -9,12 +9,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from keepfit.backends.engine import Connection, engine, identifier
 from keepfit.backends.suite_scan.rows import ROWS, Columns, Kind
 from keepfit.spec.dataset import DatasetSpec
 from keepfit.spec.project import EngineSpec
+from keepfit.spec.yaml_file import yaml_text
 
 SLACK = 1.0
 """How far beyond the span of 99.8 % of the values a range reaches, in such spans."""
@@ -61,9 +60,7 @@ def propose_suite(
         {"type": f"expect_{kind}", "kwargs": kwargs, "severity": "warning"} for kind, kwargs in proposed
     ]
     suite = {"name": dataset.expectations or dataset.name, "expectations": listed}
-    return _HEAD + yaml.safe_dump(
-        suite, sort_keys=False, default_flow_style=None, width=110, allow_unicode=True
-    )
+    return _HEAD + yaml_text(suite, width=110, default_flow_style=None)
 
 
 _HEAD = """# Proposed by `keepfit propose` from reference rows. Everything is a warning, which marks a window

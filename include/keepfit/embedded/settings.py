@@ -75,7 +75,11 @@ def airflow_environment(
         **locations.environment(),
         SERVERS: ports.serving_url if ports.serving else "",
         "AIRFLOW_HOME": str(home),
-        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+        "AIRFLOW__CORE__EXECUTOR": "keepfit.airflow.executor.LocalExecutor",
+        # A task whose process was killed before it began is queued anew after this, in place of 600 s.
+        # No other waits in this executor's queue: it is given as many tasks as it has slots.
+        "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "180",
+        "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "30",
         "AIRFLOW__CORE__PARALLELISM": str(slots),
         "AIRFLOW__CORE__DAGS_FOLDER": str(locations.root / "dags"),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(locations.root / "plugins"),

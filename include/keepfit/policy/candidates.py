@@ -1,7 +1,7 @@
 """The policies that replay tries."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from math import floor, isfinite, isnan, log10
 from statistics import median_low
@@ -12,12 +12,13 @@ from keepfit.policy.matrix import Matrix
 from keepfit.policy.signals import Score, Signals
 from keepfit.policy.wording import days, percent
 from keepfit.spec.fields import duration_text
-from keepfit.spec.policy import PolicySpec
+from keepfit.spec.policy import Calendar, PolicySpec
 
 CALENDARS = (1, 2, 4, 8, 13)
 """In windows."""
 FALSE_ALARMS = (0.05, 0.2)
 """The share of quiet windows in which a threshold may call for a training."""
+PRESENT = "the present policy"
 _LEAST = 1e-6
 """No threshold is smaller."""
 _FREE: Mapping[str, Any] = {"cooldown": timedelta(), "budget": None, "max_refused": None}
@@ -52,7 +53,9 @@ def _size(rule: Any) -> int:
 
 
 def candidates(own: PolicySpec, matrix: Matrix, price: float, windows: range) -> tuple[Candidate, ...]:
-    """Return what to try: the model's present policy, never, and each other with and without its restraint.
+    """Return what to try: the present policy first, never, and each other with and without its restraint.
+
+    A present policy that is one of the others goes by that one's name.
 
     Args:
         own: The model's present policy.
@@ -60,13 +63,23 @@ def candidates(own: PolicySpec, matrix: Matrix, price: float, windows: range) ->
         price: Of a training.
         windows: Those to choose on: thresholds are taken from them alone.
     """
-    tried = [Candidate("the present policy", own), Candidate("never", _policy(own))]
+    tried = [Candidate("never", _policy(own))]
     for name, rules in _rule_sets(matrix, price, windows):
         held = _policy(own, *rules)
         tried.append(Candidate(name, held))
-        if (free := held.model_copy(update=_FREE)) != held:
+        if (free := _free(held)) != held:
             tried.append(Candidate(name, free, restrained=False))
-    return tuple(tried)
+    plain = own.model_copy(update={"because": ""})
+    same = next((each for each in tried if each.policy == plain), None)
+    present = replace(same, policy=own) if same else Candidate(PRESENT, own)
+    return (present, *(each for each in tried if each is not same))
+
+
+def _free(held: PolicySpec) -> PolicySpec:
+    """Take all restraint away; but a calendar that was refused waits for its next day, as plain ones do."""
+    free = held.model_copy(update=_FREE)
+    alone = held.rules[0] if len(held.rules) == 1 else None
+    return free.model_copy(update={"cooldown": alone.every}) if isinstance(alone, Calendar) else free
 
 
 def _policy(own: PolicySpec, *rules: _Fields) -> PolicySpec:

@@ -35,9 +35,27 @@ class _Loader(yaml.CSafeLoader):
     """PyYAML's safe C loader, which would read `1e-3` as a text, as YAML 1.1 did."""
 
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
-)
+class _Dumper(yaml.SafeDumper):
+    """PyYAML's safe dumper, which would write the text `1e-3` without the quotes that make it one."""
+
+
+for _way in (_Loader, _Dumper):
+    _way.add_implicit_resolver(
+        "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+    )
+
+
+def yaml_text(content: Mapping[str, Any], *, width: int, default_flow_style: bool | None = False) -> str:
+    """Write fields in their order, as they will be read again."""
+    text: str = yaml.dump(
+        dict(content),
+        Dumper=_Dumper,
+        sort_keys=False,
+        allow_unicode=True,
+        width=width,
+        default_flow_style=default_flow_style,
+    )
+    return text
 
 
 def read_yaml(path: Path, file: str) -> Document:

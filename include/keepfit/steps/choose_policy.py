@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from math import floor, log10
 from typing import Any
 
-import yaml
-
 from keepfit.policy import Matrix, Ranking, Tried, rank
+from keepfit.policy.candidates import PRESENT
 from keepfit.policy.parts import Part
 from keepfit.spec.fields import duration_text
 from keepfit.spec.model import ModelSpec
 from keepfit.spec.policy import PolicySpec
+from keepfit.spec.yaml_file import yaml_text
 from keepfit.steps.replay_settings import kind_of, rows_of
 
 _BEST_SHOWN = 3
@@ -40,7 +40,7 @@ class Choice:
         rows, now = rows_of(kind), rows_of(self.kind_now)
         other = {name: value for name, value in rows.items() if value != now[name]}
         said = {**({"train": other} if other else {}), "policy": _written(self.policy)}
-        return yaml.safe_dump(said, sort_keys=False, allow_unicode=True, width=100)
+        return yaml_text(said, width=100)
 
     def lines(self) -> list[str]:
         """Say it in a short table, how sure it is, and what to write into the model's file."""
@@ -61,7 +61,9 @@ class Choice:
     def title(self, tried: Tried) -> str:
         """Name a policy, with the rows it trains on where these are not the present; marked if chosen."""
         kind = f" [{tried.kind}]" if tried.kind != self.kind_now else ""
-        return f"{'* ' if tried is self.ranking.winner else ''}{tried.candidate.title}{kind}"
+        found, name = self.ranking, tried.candidate.title
+        now = " (as now)" if tried is found.present and name != PRESENT else ""
+        return f"{'* ' if tried is found.winner else ''}{name}{now}{kind}"
 
     def to_json(self) -> dict[str, Any]:
         """Return all of it as plain JSON."""
