@@ -1,4 +1,4 @@
-"""What the ledger keeps of how versions did: each metric of each role, and nothing where no label has come."""
+"""What the ledger keeps of how versions did: each metric of each role, and nothing of one without labels."""
 
 from datetime import UTC, datetime
 
