@@ -521,14 +521,14 @@ def test_a_new_champion_ends_the_alarm_and_the_run_keeps_to_the_one_it_found(tmp
 def test_a_window_is_not_held_against_rows_of_its_own(tmp_path: Path) -> None:
     shop = Shop(tmp_path)
     shop.registry.initialise()
-    shop.train(week(1).start + timedelta(days=1), "first")
+    shop.train(week(1).start + timedelta(days=2), "first")
     shop.live_week(0, shift=3.0)
     shop.live_week(1, shift=3.0)
     before = shop.run(0)
     before.join_labels()
     before.measure()
     assert before.detect_drift()["drifted"] is None
-    # Within this one's label delay all its rows are new to the champion.
+    # With labels two days late, it knew the rows up to this one and none of it.
     assert shop.run(1).detect_drift()["drifted"] is True
 
 

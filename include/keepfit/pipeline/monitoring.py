@@ -1,15 +1,15 @@
 """A monitoring run: labels, performance, drift, and the decision that goes into the ledger."""
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from keepfit.ledger import Decision, Ledger, decision_key, share, spans
 from keepfit.pipeline.champion import LiveVersion, find_champion
-from keepfit.pipeline.comparing import compared, samples
+from keepfit.pipeline.comparing import samples
+from keepfit.pipeline.drifting import seen_until, window_drift
 from keepfit.pipeline.estimating import estimate_window
-from keepfit.pipeline.faulty import faults_of
 from keepfit.pipeline.fleet import Fleet
 from keepfit.pipeline.monitored import (
     LABELS,
@@ -25,12 +25,10 @@ from keepfit.pipeline.monitored import (
 from keepfit.pipeline.snapshot import Snapshot
 from keepfit.pipeline.storage import tells_of_storage
 from keepfit.plugins import Access, use_plugins
-from keepfit.policy import Score, needs_challenger, policy_version
-from keepfit.spec.window import moved
+from keepfit.policy import needs_challenger, policy_version
 
 if TYPE_CHECKING:
     from keepfit.steps.decide import Measured
-    from keepfit.steps.detect_drift import DriftResult
 
 LABELLED, REPORT, CHALLENGE = "labelled.parquet", "drift_report.html", "challenge"
 
@@ -99,14 +97,14 @@ class MonitorRun:
             return self.folder.write("measure", {"signal": None, "versions": {}})
         use_plugins(self.snapshot.root)
         labelled = pd.read_parquet(self.folder.file(LABELLED))
-        champion, seen_until = self.champion, self._seen_until()
+        champion = self.champion
         maturity = {(each["role"], each["version"]): each["maturity"] for each in joined["roles"]}
         result = measure_performance(
             labelled,
             self.model,
             champion.version,
             champion.holdout,
-            seen_until=seen_until,
+            seen_until=seen_until(self.snapshot, champion),
             maturity=maturity,
         )
         outcomes = outcomes_of(self.model.name, self.window, result.roles, self.snapshot.run_id)
@@ -117,43 +115,11 @@ class MonitorRun:
 
     def detect_drift(self) -> dict[str, Any]:
         """Hold the window's features against those the champion was trained on."""
-        from keepfit.steps.detect_drift import detect_drift
-        from keepfit.steps.faults import each_once
-
         if self.champion is None:
             return self.folder.write("detect_drift", {"drifted": None, "reason": "no champion yet"})
-        both, spec = compared(self.snapshot, self.champion), self.model.monitor.drift
-        result = detect_drift(
-            both.reference, both.current, both.features, spec, rows=both.rows, overlap=self._overlap()
-        )
-        found, weighted = faults_of(self.snapshot, both), self._weighted(result)
-        result = replace(result, broken=each_once(result.broken, found.broken))
-        more = {"weighted": asdict(weighted), "jumped": list(found.jumped)}
-        self.folder.write("detect_drift", asdict(result) | more)
-        return result.summary()
-
-    def _seen_until(self) -> datetime | None:
-        """Return up to when the champion's training knew the rows, if that is recorded."""
-        as_of = self.champion.signal.as_of if self.champion else None
-        return moved(as_of, -self.model.label.delay, "What the champion has seen") if as_of else None
-
-    def _overlap(self) -> str:
-        """Say so where the champion may have been trained on rows of this very window."""
-        until = self._seen_until()
-        if until is None or until <= self.window.start:
-            return ""
-        return (
-            f"the champion's training knew rows up to {until:%Y-%m-%d %H:%M}, so rows of this window, too: "
-            "it would be held against itself"
-        )
-
-    def _weighted(self, found: "DriftResult") -> Score:
-        from keepfit.steps.weighted_drift import weighted_drift
-
-        if not found.columns or self.champion is None:
-            return Score(reason=found.reason)
-        known = self.champion.importances
-        return weighted_drift(found.columns, known.shares if known else None, self.champion.version)
+        found, summary = window_drift(self.snapshot, self.champion)
+        self.folder.write("detect_drift", found)
+        return summary
 
     @tells_of_storage
     def challenge(self) -> dict[str, Any]:
