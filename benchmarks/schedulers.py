@@ -1,7 +1,7 @@
 """Trainings lost and doubled by two real Airflow schedulers that are killed, and whose tasks are killed.
 
-`.venv/bin/python benchmarks/schedulers.py [--events N]` (10 minutes) runs the embedded profile on four small
-models and a second scheduler on the same PostgreSQL. Events by REST wake `<model>__monitor` and, beside it,
+`.venv/bin/python benchmarks/schedulers.py [--events N]` runs the embedded profile on four small models and
+a second scheduler on the same PostgreSQL. Events by REST wake `<model>__monitor` and, beside it,
 a plain asset-triggered DAG that trains when an event asks for it; both are asked for the same trainings. Some
 events come twice, most somewhat out of order, a few long after the others, while schedulers and running tasks
 are killed with SIGKILL. At last it is counted what the ledger holds and which runs Airflow has.

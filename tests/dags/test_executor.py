@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import Any
 from uuid import uuid4
 
 import psutil
@@ -46,8 +45,7 @@ def executor(monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalExecutor]:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/execution/"
         monkeypatch.setenv("AIRFLOW__CORE__EXECUTION_API_SERVER_URL", url)
-        kind: Any = LocalExecutor  # Airflow's constructor has no types.
-        made: LocalExecutor = kind(parallelism=2)
+        made = LocalExecutor(parallelism=2)  # type: ignore[no-untyped-call]
         made.start()
         yield made
         for process in psutil.Process().children():

@@ -35,6 +35,7 @@ _AIRFLOW = (
 _OURS = ("keepfit.backends", "keepfit.ledger", "keepfit.pipeline", "keepfit.policy", "keepfit.steps")
 _LAZY = (
     "keepfit.airflow.access",
+    "keepfit.airflow.executor",
     "keepfit.airflow.factory",
     "feast.infra.online_stores.sqlite",
     "feast.infra.registry.sql",
