@@ -134,7 +134,7 @@ def main() -> None:
     asked.add_argument("--model", choices=MODELS, action="append", help="one of them; both by default")
     asked.add_argument("--every", default="7d", help="the windows' length")
     asked.add_argument("--keep", type=Path, help="a folder to keep the year and the matrices in")
-    asked.add_argument("--worlds", type=int, default=100, help="simulated histories of each kind; 0: none")
+    asked.add_argument("--worlds", type=int, default=200, help="simulated histories of each kind; 0: none")
     told = asked.parse_args()
     if told.keep:
         told.keep.mkdir(parents=True, exist_ok=True)

@@ -37,7 +37,7 @@ from keepfit.pipeline.unstarted import GRACE, find_unstarted
 from keepfit.spec import Project, Window
 
 MODELS = tuple(f"m{number}" for number in range(4))
-ASKING, TWICE, LATE, APART = 0.3, 0.2, 0.05, 12
+ASKING, TWICE, LATE, APART = 0.4, 0.2, 0.05, 12
 """The shares of windows that ask for a training, of events that come again, and of those that come last; and
 how many places an event may be from its own."""
 PACE, FOR_A_SCHEDULER, FOR_A_TASK = 2.0, 16, 4
@@ -404,5 +404,5 @@ def main(count: int) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("--events", type=int, default=100)
+    parser.add_argument("--events", type=int, default=80)
     main(parser.parse_args().events)

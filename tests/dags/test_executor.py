@@ -1,13 +1,18 @@
-"""What was handed to a worker that is no more: asked back by the scheduler, as Airflow does it."""
+"""The embedded executor with real processes: their tasks ask an API server that never answers."""
 
+import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from pkgutil import resolve_name
-from types import SimpleNamespace
 from typing import Any
+from uuid import uuid4
 
+import psutil
 import pytest
-from airflow.models.taskinstancekey import TaskInstanceKey
+from airflow.executors.workloads.base import BundleInfo
+from airflow.executors.workloads.task import ExecuteTask, TaskInstanceDTO
+from airflow.utils.state import TaskInstanceState
 
 from keepfit.airflow.executor import LocalExecutor
 from keepfit.embedded.credentials import credentials
@@ -15,36 +20,82 @@ from keepfit.embedded.ports import Ports
 from keepfit.embedded.settings import airflow_environment
 from keepfit.spec import Locations, ProjectSpec
 
-TASK = TaskInstanceKey("returns__monitor", "snapshot", "run", 1, -1)
-TI: Any = SimpleNamespace(key=TASK)
+
+def task(name: str) -> ExecuteTask:
+    """What the scheduler hands to its executor."""
+    ti = TaskInstanceDTO(
+        id=uuid4(),
+        dag_version_id=uuid4(),
+        task_id=name,
+        dag_id="returns__monitor",
+        run_id="run",
+        try_number=1,
+        map_index=-1,
+        queue="default",
+        pool_slots=1,
+        priority_weight=1,
+    )
+    return ExecuteTask(
+        ti=ti, dag_rel_path=Path("x.py"), bundle_info=BundleInfo(name="keepfit"), log_path=None, token=name
+    )
 
 
 @pytest.fixture
-def executor() -> Iterator[LocalExecutor]:
-    made: Any = LocalExecutor(parallelism=4)  # type: ignore[no-untyped-call]
-    made.start()
-    yield made
-    made.activity_queue.close()
-    made.result_queue.close()
+def executor(monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalExecutor]:
+    """One of two slots."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/execution/"
+        monkeypatch.setenv("AIRFLOW__CORE__EXECUTION_API_SERVER_URL", url)
+        kind: Any = LocalExecutor  # Airflow's constructor has no types.
+        made: LocalExecutor = kind(parallelism=2)
+        made.start()
+        yield made
+        for process in psutil.Process().children():
+            if "LocalExecutor" in " ".join(process.cmdline()):
+                process.kill()
+        made.end()
 
 
-def test_a_task_that_no_worker_has_begun_is_given_back_with_its_slot(executor: LocalExecutor) -> None:
-    executor.running.add(TASK)
-    assert executor.slots_available == 3
-    executor.revoke_task(ti=TI)
-    assert executor.slots_available == 4
+def hand(executor: LocalExecutor, *names: str) -> list[ExecuteTask]:
+    handed = [task(name) for name in names]
+    for each in handed:
+        executor.queued_tasks[each.key] = each
+    executor.heartbeat()
+    return handed
 
 
-def test_a_task_that_a_worker_may_take_yet_is_kept(executor: LocalExecutor) -> None:
-    executor.running.add(TASK)
-    executor.activity_queue.put(None)
-    with pytest.raises(NotImplementedError):
-        executor.revoke_task(ti=TI)
-    assert executor.slots_available == 3
+def process_of(workload: ExecuteTask) -> psutil.Process:
+    for _ in range(200):
+        for process in psutil.Process().children():
+            if str(workload.ti.id) in " ".join(process.cmdline()):
+                return process
+        time.sleep(0.05)
+    raise AssertionError(f"no process runs {workload.ti.task_id}")
 
 
-def test_the_embedded_airflow_asks_this_executor_before_long(tmp_path: Path) -> None:
+def test_a_killed_process_is_told_as_failed_and_the_next_task_takes_its_slot(executor: LocalExecutor) -> None:
+    first, second, third = hand(executor, "first", "second", "third")
+    assert executor.running == {first.key, second.key}
+    assert list(executor.queued_tasks) == [third.key]
+    process_of(first).kill()
+    for _ in range(200):
+        executor.heartbeat()
+        if executor.event_buffer:
+            break
+        time.sleep(0.05)
+    assert executor.get_event_buffer() == {first.key: (TaskInstanceState.FAILED, None)}
+    executor.heartbeat()
+    assert executor.running == {second.key, third.key}
+    assert process_of(third).is_running()
+
+
+def test_the_slots_are_counted_by_what_runs(executor: LocalExecutor) -> None:
+    assert executor.slots_available == 2
+    hand(executor, "first")
+    assert executor.slots_available == 1
+
+
+def test_the_embedded_airflow_uses_this_executor(tmp_path: Path) -> None:
     locations = Locations.resolve(ProjectSpec(project="shop"), tmp_path, {})
     told = airflow_environment(locations, "sqlite://", Ports(8101, 8102), credentials(tmp_path), slots=4)
     assert resolve_name(told["AIRFLOW__CORE__EXECUTOR"]) is LocalExecutor
-    assert float(told["AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT"]) <= 180

@@ -15,6 +15,7 @@ from keepfit.errors import TrainingError
 from keepfit.ledger import Decision, Incident, IncidentAnswer, Publication
 from keepfit.pipeline.broken import broken_windows
 from keepfit.pipeline.rebuild import Rebuild
+from keepfit.pipeline.replaying import ReplayRun
 from keepfit.pipeline.snapshot import take_snapshot
 from keepfit.pipeline.training import TrainingRun
 from keepfit.spec import Window
@@ -101,6 +102,19 @@ def test_a_challenger_is_not_trained_on_it_either(broken: Watched) -> None:
     cut = times[sound].max() - pd.Timedelta(days=3)
     trained = int((times[sound] + pd.Timedelta(days=1) <= cut).sum())
     assert f"; trained on {trained} rows known at 2020-02-22, " in told
+
+
+def test_a_replay_trains_on_it_no_more_than_the_live_loop_does(broken: Watched) -> None:
+    settings = {"cost": 0.1, "from": day(52).isoformat(), "every": "12h"}
+    taken = take_snapshot(
+        broken.shop.project, "returns_soon__replay", "replayed", model="returns_soon", settings=settings
+    )
+    run = ReplayRun(taken)
+    run.lay_out()
+    known = pd.read_parquet(built(broken, "as known then", 52)[0].folder.file("training_set.parquet"))
+    cut = known["event_time"].max() - pd.Timedelta(days=3)
+    trained = int((known["event_time"] + pd.Timedelta(days=1) <= cut).sum())
+    assert run.train_cut(0)["told"][0].endswith(f"as of 2020-02-22: trained on {trained} rows")
 
 
 def test_what_was_published_anew_is_trusted_again_and_no_more_than_that(broken: Watched) -> None:

@@ -353,7 +353,9 @@ def test_the_command_tells_of_each_cut_suggests_a_policy_and_writes_the_report(
     ("options", "said"),
     [
         (("--cost", "0"), "`cost` is 0: what one training costs, in units of the objective summed over"),
+        (("--cost", "-1"), "`cost` is -1: what one training costs"),
         (("--cost", "nan"), "`cost` is nan: what one training costs"),
+        (("--cost", "inf"), "must be a number. If it is beyond all, never train."),
         (
             ("--cost", "1", "--every", "30d"),
             "The history of 'returns_soon' is too short to replay: there are",

@@ -43,6 +43,11 @@ def test_suspect_is_what_jumped_what_is_missing_and_what_a_fault_is_told_of() ->
     assert suspects(None, columns) == ()
 
 
+def test_a_column_whose_name_another_begins_with_is_not_suspect_for_that_one() -> None:
+    seen = drift(broken=("spend_7d is stuck: 3 in 90% of the rows",), jumped=("visits_30d",))
+    assert suspects(seen, ("spend", "spend_7d", "visits", "visits_30d")) == ("spend_7d", "visits_30d")
+
+
 def test_a_view_that_enough_models_lean_on_is_one_cause_with_its_columns_and_models() -> None:
     fleet = {
         "a": {"temp": WEATHER, "humid": WEATHER},

@@ -79,6 +79,26 @@ def test_the_standard_error_of_performance_is_how_far_it_scatters() -> None:
     assert np.mean(errors) == pytest.approx(np.std(values), rel=0.35)
 
 
+def test_as_many_labelled_rows_as_are_needed_are_enough_and_one_less_is_not() -> None:
+    enough, few = (
+        measure_performance(labelled(1, rows=rows), spec(), "1", {"log_loss": 0.6}).signal
+        for rows in (50, 49)
+    )
+    assert (enough.value is not None, enough.reason) == (True, "")
+    assert (few.value, few.noise, few.rows) == (None, None, 49)
+    assert few.reason == "49 labelled rows of version 1, 50 needed"
+
+
+def test_a_version_of_whose_labels_none_is_known_is_told_all_the_same() -> None:
+    shares = {("champion", "1"): 0.9, ("shadow", "2"): 0.0}
+    found = measure_performance(labelled(1), spec(), "1", {"log_loss": 0.6}, maturity=shares)
+    champion, shadow = found.roles
+    assert (champion.role, champion.version, champion.rows, champion.maturity) == ("champion", "1", 1400, 0.9)
+    assert str(shadow) == "shadow 2: not measured on 0 rows; 0.0% of its labels are known"
+    assert shadow.metrics == {"log_loss": None}
+    assert set(found.versions) == {"1"}
+
+
 def test_days_too_few_to_draw_from_leave_the_error_unknown() -> None:
     signal = measure_performance(labelled(1, days=2), spec(), "1", {"log_loss": 0.6}).signal
     assert signal.value is not None

@@ -51,6 +51,7 @@ def test_what_was_not_compared_is_left_out_until_too_little_is_left() -> None:
     half = weighted_drift([column("needed")], shares, "3")
     assert half.value == pytest.approx(1)
     assert half.noise == pytest.approx(0.2)
+    assert weighted_drift([column("needed")], {"needed": 0.5, "skipped": 0.5}, "3").value == pytest.approx(1)
     turned = weighted_drift([column("skipped")], shares, "3")
     assert turned == Score(reason="features of 40% of the importance were compared, 50% needed")
 

@@ -30,6 +30,8 @@ SHARED: Mapping[str, str] = {
     "AIRFLOW__WORKERS__MAX_FAILED_HEARTBEATS": "6",
     # A task whose process was killed is retried after this, not after 5 minutes.
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
+    # What a killed scheduler leaves is taken up by another, or by its successor, after this, not 5 minutes.
+    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "60",
     # An edit under feature_repo/ shows after about this long. The defaults: 30 s, 5 minutes for new files.
     "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "10",
     "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",
@@ -76,10 +78,6 @@ def airflow_environment(
         SERVERS: ports.serving_url if ports.serving else "",
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__EXECUTOR": "keepfit.airflow.executor.LocalExecutor",
-        # A task whose process was killed before it began is queued anew after this, in place of 600 s.
-        # No other waits in this executor's queue: it is given as many tasks as it has slots.
-        "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "180",
-        "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "30",
         "AIRFLOW__CORE__PARALLELISM": str(slots),
         "AIRFLOW__CORE__DAGS_FOLDER": str(locations.root / "dags"),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(locations.root / "plugins"),

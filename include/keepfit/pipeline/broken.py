@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from keepfit.ledger import Decision, Ledger, Publication
 from keepfit.pipeline.snapshot import Snapshot
 from keepfit.policy import Signals, faults
+from keepfit.policy.decide import told_of
 from keepfit.spec import Window
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def _columns(decision: Decision, features: Iterable[str]) -> Iterator[str]:
     """Yield the columns that a decision calls broken."""
     stored: Mapping[str, object] | None = decision.evidence.get("signals")
     said = faults(Signals.of_json(stored).drift) if stored else ()
-    return (name for name in features if any(each.startswith(f"{name} ") for each in said))
+    return (name for name in features if told_of(name, said))
 
 
 def not_anew(publications: Iterable[Publication], decision: Decision) -> Iterator[Window]:

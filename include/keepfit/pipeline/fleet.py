@@ -16,7 +16,7 @@ from keepfit.policy import (
     common_causes,
     suspects,
 )
-from keepfit.policy.decide import faults
+from keepfit.policy.decide import faults, told_of
 from keepfit.spec.window import moved
 from keepfit.steps.decide import Memory
 
@@ -136,7 +136,7 @@ class Fleet:
 
     def _told(self, column: str) -> str:
         """Say in numbers what is suspect about a column."""
-        told = [each for each in faults(self._signals.drift) if each.startswith(f"{column} ")]
+        told = told_of(column, faults(self._signals.drift))
         scores = {each["column"]: each["score"] for each in self._drift.get("columns", ())}
         drift = f" (drift {scores[column]:.3g})" if scores.get(column) is not None else ""
         return told[0] if told else f"{column} jumped from the window before{drift}"

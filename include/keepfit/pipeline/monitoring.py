@@ -99,8 +99,7 @@ class MonitorRun:
             return self.folder.write("measure", {"signal": None, "versions": {}})
         use_plugins(self.snapshot.root)
         labelled = pd.read_parquet(self.folder.file(LABELLED))
-        champion, as_of = self.champion, self.champion.signal.as_of
-        seen_until = moved(as_of, -self.model.label.delay, "What the champion has seen") if as_of else None
+        champion, seen_until = self.champion, self._seen_until()
         maturity = {(each["role"], each["version"]): each["maturity"] for each in joined["roles"]}
         result = measure_performance(
             labelled,
@@ -124,12 +123,29 @@ class MonitorRun:
         if self.champion is None:
             return self.folder.write("detect_drift", {"drifted": None, "reason": "no champion yet"})
         both, spec = compared(self.snapshot, self.champion), self.model.monitor.drift
-        result = detect_drift(both.reference, both.current, both.features, spec, rows=both.rows)
+        result = detect_drift(
+            both.reference, both.current, both.features, spec, rows=both.rows, overlap=self._overlap()
+        )
         found, weighted = faults_of(self.snapshot, both), self._weighted(result)
         result = replace(result, broken=each_once(result.broken, found.broken))
         more = {"weighted": asdict(weighted), "jumped": list(found.jumped)}
         self.folder.write("detect_drift", asdict(result) | more)
         return result.summary()
+
+    def _seen_until(self) -> datetime | None:
+        """Return up to when the champion's training knew the rows, if that is recorded."""
+        as_of = self.champion.signal.as_of if self.champion else None
+        return moved(as_of, -self.model.label.delay, "What the champion has seen") if as_of else None
+
+    def _overlap(self) -> str:
+        """Say so where the champion may have been trained on rows of this very window."""
+        until = self._seen_until()
+        if until is None or until <= self.window.start:
+            return ""
+        return (
+            f"the champion's training knew rows up to {until:%Y-%m-%d %H:%M}, so rows of this window, too: "
+            "it would be held against itself"
+        )
 
     def _weighted(self, found: "DriftResult") -> Score:
         from keepfit.steps.weighted_drift import weighted_drift

@@ -1,10 +1,13 @@
 """What the steps of a replay have left in its folder and in the cache of trained cuts."""
 
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from keepfit.pipeline.broken import broken_windows
 from keepfit.pipeline.pins import plugin_digests
 from keepfit.pipeline.snapshot import Snapshot
+from keepfit.spec import Window
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,7 +71,10 @@ class Replayed:
         return pd.read_parquet(self.folder.file(HISTORY), columns=list(columns) if columns else None)
 
     def known(self, spec: "ModelSpec", cut: Any, columns: tuple[str, ...] | None = None) -> "pd.DataFrame":
-        """Return the rows that a training as of a moment would take, with the labels known then."""
+        """Return the rows that a training as of a moment would take, with the labels known then.
+
+        Windows that the ledger knows as broken are left out, as a training leaves them out.
+        """
         from keepfit.steps.history import known_at, rows_of
 
         with self.folder.scratch("known_at") as scratch:
@@ -81,8 +87,14 @@ class Replayed:
                 as_of=cut,
                 scratch=scratch,
                 engine=self.snapshot.project.engine,
+                without=self._broken,
             )
         return rows_of(self.history(columns), known)
+
+    @cached_property
+    def _broken(self) -> tuple[Window, ...]:
+        """The windows that the ledger knows as broken by now; what came after a cut is not among its rows."""
+        return broken_windows(self.snapshot, datetime.max.replace(tzinfo=UTC))
 
     @property
     def cuts(self) -> "Cuts":

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from keepfit.policy.decide import grown
+from keepfit.policy.decide import grown, told_of
 from keepfit.policy.signals import DriftSignal
 
 
@@ -37,7 +37,7 @@ def suspects(drift: DriftSignal | None, columns: Iterable[str]) -> tuple[str, ..
     if drift is None:
         return ()
     bad = {*drift.jumped, *(each.column for each in grown(drift))}
-    return tuple(name for name in columns if name in bad or _is_told_of(name, drift.broken))
+    return tuple(name for name in columns if name in bad or told_of(name, drift.broken))
 
 
 def common_causes(
@@ -74,8 +74,3 @@ def _leaning(origin: Origin, columns: list[str], fleet: Mapping[str, Columns]) -
         is_given = any(theirs.get(column) == origin for column in columns)
         if is_given or any(origin.view in each.computed_from for each in theirs.values()):
             yield model
-
-
-def _is_told_of(column: str, faults: tuple[str, ...]) -> bool:
-    # A fault is told as a sentence that begins with its column.
-    return any(each.startswith(f"{column} ") for each in faults)

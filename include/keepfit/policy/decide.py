@@ -123,9 +123,14 @@ def faults(drift: DriftSignal | None) -> tuple[str, ...]:
     missing = tuple(
         f"{each.column} is missing in {each.now:.0%} of the rows ({each.before:.0%} in training)"
         for each in grown(drift)
-        if not any(said.startswith(f"{each.column} ") for said in drift.broken)
+        if not told_of(each.column, drift.broken)
     )
     return drift.broken + missing
+
+
+def told_of(column: str, said: Sequence[str]) -> tuple[str, ...]:
+    """Return the faults that are told of a column: each is a sentence that begins with its name."""
+    return tuple(each for each in said if each.startswith(f"{column} "))
 
 
 def grown(drift: DriftSignal) -> tuple[MissingChange, ...]:

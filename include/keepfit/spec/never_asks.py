@@ -56,6 +56,6 @@ def _too_short(model: ModelSpec, rows: DatasetSpec | None) -> Iterator[tuple[str
             yield (
                 place,
                 f"`{rule.rule}` compares two models on newly labelled rows of {needed} days at least, and "
-                f"the monitoring looks at windows of {duration_text(length)}: it could never ask. Let it look "
-                "at longer ones, such as `monitor: {schedule: '@weekly'}`, or take the rule out.",
+                f"the monitoring looks at windows of {duration_text(length)}: it could never ask. Let it "
+                "look at longer ones, such as `monitor: {schedule: '@weekly'}`, or take the rule out.",
             )

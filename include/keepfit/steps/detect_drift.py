@@ -71,6 +71,7 @@ def detect_drift(
     *,
     rows: int | None = None,
     share: float = EVIDENTLYS,
+    overlap: str = "",
 ) -> DriftResult:
     """Compare features column by column; without a spec look for broken columns only.
 
@@ -81,10 +82,11 @@ def detect_drift(
         spec: Which columns, by which method, with how many rows at least.
         rows: How many rows the window has, if not those of the sketches.
         share: From which share of drifted columns on the window counts as drifted.
+        overlap: What rows the reference shares with the window, if it does: nothing is told by it then.
     """
     before, rows = _rows(reference), _rows(current) if rows is None else rows
     found = _look_at(reference, current, features if before and rows else ())
-    too_few = _too_few(before, rows, spec)
+    too_few = _too_few(before, rows, spec) or overlap
     measured = _measure(found, spec) if spec and not too_few else ()
     reason = too_few or ("" if measured else "no column has enough values")
     found_share = sum(each.drifted for each in measured) / len(measured) if measured else None

@@ -1,6 +1,6 @@
 """All rows of a model's history with their features, labelled or not, in one numbered file."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +10,7 @@ import pandas as pd
 from keepfit.backends.engine import engine as open_engine
 from keepfit.backends.engine import identifier, identifiers, literal, scan
 from keepfit.backends.lake import Lake
-from keepfit.spec import DatasetSpec, ModelSpec
+from keepfit.spec import DatasetSpec, ModelSpec, Window
 from keepfit.spec.project import EngineSpec
 from keepfit.steps.training_file import TrainingFile
 from keepfit.steps.training_rows import EVENT_TIME, LABEL, TrainingRows
@@ -90,6 +90,7 @@ def known_at(
     as_of: datetime,
     scratch: Path,
     engine: EngineSpec,
+    without: Sequence[Window] = (),
 ) -> pd.DataFrame:
     """Return `row number` and `label` of the rows that a training as of a moment would take, in its order.
 
@@ -97,7 +98,7 @@ def known_at(
     known then, whatever has become known since.
     """
     with open_engine(engine, scratch) as connection:
-        rows = TrainingRows(connection, lake, versions, spec, datasets, as_of=as_of)
+        rows = TrainingRows(connection, lake, versions, spec, datasets, as_of=as_of, without=without)
         found: pd.DataFrame = rows.found_in(history, ROW).to_pandas()
     return found
 

@@ -1,5 +1,6 @@
 """What a replay is asked for."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -138,6 +139,8 @@ def _cost(given: object) -> float:
         raise ConfError(
             f"`cost` is {cost:g}: {what}, must be greater than 0. If training costs nothing, train always."
         )
+    if math.isinf(cost):
+        raise ConfError(f"`cost` is {cost:g}: {what}, must be a number. If it is beyond all, never train.")
     return cost
 
 
