@@ -54,8 +54,8 @@ def _decides(policy: PolicySpec) -> PolicySpec:
 def _table(choice: Mapping[str, Any]) -> Table:
     weeks = sum(choice["parts"][name]["windows"] for name in _PARTS)
     title = (
-        f"Which policy would have paid for {choice['model']}?\n{weeks} versions, one a week, each held against "
-        f"all later weeks; a training costs {choice['cost']:g} of {choice['objective']}"
+        f"Which policy would have paid for {choice['model']}?\n{weeks} versions, one a week, each held "
+        f"against all later weeks; a training costs {choice['cost']:g} of {choice['objective']}"
     )
     table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
     table.add_column("\n\npolicy", no_wrap=True)

@@ -185,6 +185,12 @@ def test_a_policy_that_replay_has_chosen_before_is_chosen_again_with_the_same_re
     assert f"* {once.ranking.winner.candidate.title} (as now)" in "\n".join(again.lines())
 
 
+def test_a_calendar_that_won_is_not_held_against_itself() -> None:
+    choice = choose(lambda cut, at: float(at - cut), cost=0.5)
+    assert (name(choice), "every 7 d" in choice.policy.because) == ("every 7 d", False)
+    assert "never and" in choice.policy.because
+
+
 ROUND = [0.0, 5e-324, 1e-6, 0.001, 0.07, 0.29, 0.57, 0.58, 1.0, 4.35, float("inf"), float("nan")]
 """Some of them are not what a division by a round number says."""
 

@@ -73,7 +73,8 @@ class Choice:
 
     def _because(self) -> str:
         found = self.ranking
-        others = [each for each in found.fixed if each is not found.winner]
+        mine = found.winner.candidate.policy.rules
+        others = [each for each in found.fixed if each.candidate.policy.rules != mine]
         cheapest = min(others[1:] or others, key=lambda each: each.chosen_on.cost(found.price))
         never = [each for each in others if each.candidate.name == "never"]
         said = []
