@@ -113,6 +113,23 @@ def test_a_p_value_drifts_downwards_and_a_distance_upwards() -> None:
     assert far.columns[0].score < far.columns[0].threshold < far.columns[1].score
 
 
+@pytest.mark.parametrize("method", ["default", "ks", "wasserstein", "psi", "jensenshannon"])
+def test_scores_are_the_further_the_larger_the_number_is(method: Any) -> None:
+    near, far = (
+        detect_drift(
+            frame(900).assign(score=CHANCE.normal(size=900)),
+            frame(900).assign(score=CHANCE.normal(shift, size=900)),
+            ["calm"],
+            DriftSpec(method=method, min_rows=9),
+        ).prediction
+        for shift in (0.0, 2.0)
+    )
+    assert near is not None
+    assert far is not None
+    assert near.score < 0.15 < far.score, "a rule of the policy asks from its threshold upwards"
+    assert (near.drifted, far.drifted) == (False, True)
+
+
 def test_a_threshold_of_the_specs_own_is_used() -> None:
     reference, current = frame(2000), frame(2000, 0.4)
     strict = DriftSpec(method="wasserstein", threshold=0.9, min_rows=100)

@@ -18,8 +18,11 @@ from keepfit.spec.window import Window
 from keepfit.steps.alarms import needed, threshold_of
 from keepfit.steps.calibrate import Quiet, calibrate
 from keepfit.steps.calibration import Calibration
+from keepfit.steps.detect_drift import detect_drift
 from keepfit.steps.faults import find_faults
+from keepfit.steps.quiet_column import FIRST
 from keepfit.steps.shifts import SHIFTS
+from keepfit.steps.weighted_drift import weighted_drift
 
 WEEK = timedelta(days=7)
 LIMIT, SEEN_ALWAYS, SLACK = 0.1, 1.0, 0.1
@@ -108,6 +111,27 @@ def test_signals_of_all_columns_have_thresholds_too() -> None:
     assert set(signals) == {"share", "weighted", "prediction"}
     assert all(each.threshold is not None for each in signals.values())
     assert (signals["share"].used, signals["weighted"].used) == (0.5, None)
+
+
+@pytest.mark.parametrize("spec", [DriftSpec(), DriftSpec(threshold=0.25)])
+def test_weighted_drift_is_calibrated_in_the_unit_in_which_it_is_measured(spec: DriftSpec) -> None:
+    windows, shares = quiet(60), {"wandering": 0.75, "steady": 0.25}
+    alarm = calibrate(windows, spec, 0.1, {"weighted": 1.0}, shares).signals["weighted"]
+    merged, live = windows[0].whole, []
+    for at, each in enumerate(windows[1:], 1):
+        if at >= FIRST:
+            live.append(
+                weighted_drift(detect_drift(merged, each.whole, list(shares), spec).columns, shares, "1")
+            )
+        merged = {name: one.merge(each.whole[name]) for name, one in merged.items()}
+    measured = [each.value for each in live if each.value is not None]
+    assert alarm.by_time == pytest.approx(np.mean([each >= 1.0 for each in measured]))
+    assert alarm.threshold == pytest.approx(threshold_of(measured[: alarm.windows], 0.1))
+
+
+def test_a_threshold_for_p_values_is_not_taken_for_one_of_distances() -> None:
+    found = calibrate(quiet(60), DriftSpec(method="ks", threshold=0.01), 0.1)
+    assert found.columns["steady"].alarm.used == LIMIT
 
 
 def test_the_same_windows_give_the_same_calibration_and_it_can_be_stored() -> None:

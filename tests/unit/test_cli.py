@@ -411,6 +411,9 @@ def test_audit_names_a_row_that_was_changed_by_hand_and_a_head_that_is_gone(live
     links, head = (line.split()[-1] for line in whole.stdout.splitlines())
     assert (whole.exit_code, links, len(head)) == (0, "4", 64)
     assert keepfit("audit", "--head", head, "--root", lived).exit_code == 0
+    for nothing in ("", head[:10]):
+        refused = keepfit("audit", "--head", nothing, "--root", lived)
+        assert (refused.exit_code, "64 letters and digits" in refused.output) == (2, True)
     other = keepfit("audit", "--head", "0" * 63 + "1", "--root", lived)
     assert (other.exit_code, "which was noted earlier: not in the chain" in other.stderr) == (1, True)
     ledger = str(load_project(lived).locations.ledger_url).removeprefix("sqlite:///")

@@ -3,6 +3,7 @@
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,21 @@ import pytest
 from keepfit.cli.references import plugin_problems
 from keepfit.errors import PolicyError, UnknownPluginError
 from keepfit.plugins import use_plugins
-from keepfit.policy import Finding, History, Policy, Score, decide, own_policy
+from keepfit.policy import (
+    Finding,
+    History,
+    Policy,
+    RegretSignal,
+    Score,
+    decide,
+    needs_challenger,
+    own_policy,
+    walk,
+)
 from keepfit.policy.rules import find
 from keepfit.spec import load_project
 from keepfit.spec.policy import PolicySpec
-from keepfit.testing import PolicyTests, blind_week, week
+from keepfit.testing import PolicyTests, blind_week, matrix, week
 
 GUIDE = Path(__file__).parents[2] / "docs" / "policies.md"
 BROKEN = """
@@ -28,6 +39,10 @@ def strict(*, limit):
 
 def wordless():
     return lambda seen: True
+
+def greedy():
+    regret = lambda seen: seen[-1].regret and seen[-1].regret.value
+    return lambda seen: Finding("greedy", None if regret(seen) is None else regret(seen) > 0, "x")
 
 def forgetful(limit=0):
     return Finding("forgetful", True, "x")
@@ -62,6 +77,19 @@ class TestTheOneOfTheGuide(PolicyTests):
     @property
     def policy(self) -> Policy:
         return own_policy(rule("shop_policies:miscalibrated", limit=0.05, windows=2))
+
+
+def test_replay_shows_a_policy_no_regret_that_the_live_loop_would_not_have_measured() -> None:
+    made = matrix(
+        3, lambda _cut, _at: 1.0, measured=lambda _cut, _at: {"regret": RegretSignal(0.5, 0.1, 900)}
+    )
+    greedy = {"rule": "own", "function": "broken_policies:greedy"}
+    words = []
+    for rules in ([greedy], [greedy, {"rule": "regret", "cost": 9}]):
+        policy = PolicySpec.model_validate({"rules": rules})
+        first = replace(made.cells[0, 0].signals, regret=None)
+        words.append((needs_challenger(first, (), policy), walk(policy, made).steps[0].verdict.word))
+    assert words == [(False, "insufficient"), (True, "retrain")]
 
 
 @pytest.mark.parametrize(

@@ -177,6 +177,18 @@ def test_numbers_that_arrive_as_text_are_numbers_and_what_is_none_is_named() -> 
     assert time.strange == "1970-01-01 00:00:00"
 
 
+def test_an_empty_text_hides_no_other_that_is_no_number() -> None:
+    found = sketched({"x": ["", "1.5", "n/a", None]}, {"x": "number"})["x"]
+    assert (found.strange, found.missing) == ("n/a", 3)
+    assert not sketched({"x": ["", "1.5"]}, {"x": "number"})["x"].strange, "an empty text is a missing value"
+
+
+@pytest.mark.parametrize(("value", "rows"), [(0.1, (7, 3)), (1 / 3, (100, 33)), (123456.789, (131072, 5))])
+def test_parts_of_one_value_have_no_spread_together(value: float, rows: tuple[int, int]) -> None:
+    one, other = (sketch_values(np.full(each, value)) for each in rows)
+    assert one.merge(other).std == 0.0
+
+
 def test_codes_are_the_same_category_whether_whole_or_not() -> None:
     codes = sketched({"x": [10, 20, 20]}, {"x": "category"})["x"]
     with_gap = sketched({"x": [10.0, float("nan"), 20.0, 0.5, None]}, {"x": "category"})["x"]

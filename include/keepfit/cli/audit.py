@@ -1,5 +1,6 @@
 """`keepfit audit`: has anybody changed the ledger by hand?"""
 
+import re
 from typing import Annotated
 
 import typer
@@ -21,8 +22,9 @@ def audit(head: Head = None, root: Root = None) -> None:
     """
     from keepfit.ledger import Ledger
 
+    noted = _read(head)
     with open_stores(open_project(root)) as locations:
-        found = Ledger(locations.ledger_url).audit(head)
+        found = Ledger(locations.ledger_url).audit(noted)
     for finding in found.findings[:_SHOWN]:
         typer.echo(finding, err=True)
     if len(found.findings) > _SHOWN:
@@ -30,3 +32,13 @@ def audit(head: Head = None, root: Root = None) -> None:
     typer.echo(f"links  {found.links}\nhead   {found.head}")
     if found.findings:
         raise typer.Exit(1)
+
+
+def _read(head: str | None) -> str | None:
+    """Refuse what is no head: a file that is empty, say, must not pass for one that agrees."""
+    if head is None:
+        return None
+    digest = head.strip().lower()
+    if not re.fullmatch("[0-9a-f]{64}", digest):
+        raise typer.BadParameter(f"--head is {head!r}. Give the 64 letters and digits that an audit printed.")
+    return digest

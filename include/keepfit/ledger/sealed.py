@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import Connection, RowMapping, Table, select
+from sqlalchemy.exc import OperationalError
 
 from keepfit.ledger.chain import KEYS, canonical, key_of, seal
 from keepfit.ledger.tables import metadata
@@ -37,7 +38,7 @@ def check_rows(connection: Connection, table: str, seals: Sequence[Seal]) -> Ite
                 yield f"{table}, row {key}: put in by hand, no link seals it."
             elif by.sealed != seal(metadata.tables[table], [row]):
                 yield f"{table}, row {key}: changed since link {by.position} sealed it."
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OperationalError) as error:
         yield _unreadable(table, error)
         return
     yield from (_removed(table, each) for each in left.values())
@@ -55,7 +56,7 @@ def check_batches(connection: Connection, table: str, seals: Sequence[Seal]) -> 
                 yield f"{table}, row {row['id']}: put in by hand, no link seals it."
             else:
                 found[number].update(canonical(metadata.tables[table], row).encode() + b"\n")
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OperationalError) as error:
         yield _unreadable(table, error)
         return
     for (first, last, by), digest in zip(spans, found, strict=True):
@@ -85,4 +86,9 @@ def _removed(table: str, by: Seal) -> str:
 
 
 def _unreadable(table: str, error: Exception) -> str:
+    if isinstance(error, OperationalError):
+        # Of a text that is none SQLite's driver tells in this way only.
+        if "decode" not in str(error.orig):
+            raise error
+        error = ValueError(str(error.orig).partition(" with text")[0])
     return f"{table}: a row holds what its column cannot, so no row after it could be checked ({error})."

@@ -1,5 +1,6 @@
 """Walk a policy over a matrix: the decisions the live loop would have taken, and what they cost."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
@@ -7,7 +8,7 @@ from math import fsum
 from typing import Self
 
 from keepfit.errors import ReplayError
-from keepfit.policy.decide import decide
+from keepfit.policy.decide import decide, needs_challenger
 from keepfit.policy.history import refused_in_a_row
 from keepfit.policy.matrix import Matrix
 from keepfit.policy.signals import History, Signals, Verdict
@@ -122,7 +123,7 @@ def walk(policy: PolicySpec, matrix: Matrix, *, gate: bool = True) -> Walk:
     so_far, steps, passed = _SoFar(), [], None
     for at in windows:
         loss = matrix.cells[so_far.champion, at].loss
-        signals = so_far.known(matrix, at)
+        signals = _as_live(so_far.known(matrix, at), so_far.past, policy)
         verdict = decide(signals, so_far.past, policy, so_far.history)
         steps.append(Step(at, so_far.champion, verdict, loss if at in counted else None, passed))
         passed = None
@@ -130,6 +131,12 @@ def walk(policy: PolicySpec, matrix: Matrix, *, gate: bool = True) -> Walk:
             passed = not gate or matrix.passes[so_far.champion, at + 1]
         so_far.go_on(at, signals, passed)
     return Walk(tuple(steps))
+
+
+def _as_live(signals: Signals, past: Sequence[Signals], policy: PolicySpec) -> Signals:
+    """Take away the regret that the live loop would not have measured; only a policy of one's own may ask."""
+    blind = replace(signals, regret=None)
+    return signals if not policy.asks("own") or needs_challenger(blind, past, policy) else blind
 
 
 class _SoFar:

@@ -105,10 +105,11 @@ def _together(
     }
     weights = [importance.get(name, 0.0) for name in full]
     if sum(weights):
+        # As the signal itself: 1 stands for a column that is just at its threshold.
         found["weighted"] = alarm_of(
             "weighted",
-            np.average(by_time, axis=0, weights=weights).tolist(),
-            np.average(by_chance, axis=0, weights=weights).tolist(),
+            np.average(by_time / limits, axis=0, weights=weights).tolist(),
+            np.average(by_chance / limits, axis=0, weights=weights).tolist(),
             used.get("weighted"),
             false_alarms,
         )

@@ -36,7 +36,7 @@ class DriftResult:
 
     columns: tuple[ColumnDrift, ...]
     prediction: ColumnDrift | None
-    """The champion's scores, compared in the same way; not part of the share."""
+    """The champion's scores, always by a distance; not part of the share."""
     share: float | None
     """Drifted among the compared columns; None when it could not be told, and `reason` says why."""
     drifted: bool | None
@@ -160,10 +160,17 @@ def _drift(column: str, pair: Comparable, spec: "DriftSpec") -> ColumnDrift:
 def _prediction(
     reference: Mapping[str, Sketch], current: Mapping[str, Sketch], spec: "DriftSpec"
 ) -> ColumnDrift | None:
+    """Compare scores by a distance, as a calibration does: a p-value is small where they are far."""
     if "score" not in reference or "score" not in current:
         return None
-    scores = spec.model_copy(update={"columns": ("score",)})
+    scores = spec.model_copy(update={"columns": ("score",)} | _by_distance(spec))
     return next(iter(_measure(_look_at(reference, current, ["score"]), scores)), None)
+
+
+def _by_distance(spec: "DriftSpec") -> dict[str, Any]:
+    if spec.method == "ks":
+        return {"method": "wasserstein", "threshold": None}
+    return {"method": "wasserstein"} if spec.method == "default" else {}
 
 
 def _too_few(reference_rows: int, rows: int, spec: "DriftSpec | None") -> str:

@@ -53,7 +53,8 @@ class QuietColumn:
             merged.append(merged[-1].merge(each))
         pairs = [pair for pair in zip(merged[FIRST - 1 :], sketches[FIRST:], strict=False) if _full(pair)]
         halves = [pair for pair in windows if _full(pair)]
-        used = drift.threshold if drift and drift.threshold else _DISTANCE
+        # A threshold for p-values is none for the distances that are measured here.
+        used = drift.threshold if drift and drift.threshold and drift.method != "ks" else _DISTANCE
         method = _method(merged[-1], drift)
         return cls(name, false_alarms, used, method, halves, list(pairwise(sketches)), pairs, merged[-1].std)
 

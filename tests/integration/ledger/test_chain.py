@@ -230,6 +230,23 @@ def test_a_value_that_its_column_cannot_hold_is_told(tmp_path: Path) -> None:
     assert outcomes.startswith("outcomes: a row holds what its column cannot")
 
 
+def test_a_text_and_a_place_that_are_none_are_told(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    migrate(url)
+    fill(url)
+    by_hand(
+        url,
+        "UPDATE decisions SET reason = CAST(x'ff41' AS TEXT)",
+        "UPDATE rulings SET who = CAST(x'ff' AS TEXT)",
+    )
+    decisions, rulings = Ledger(url).audit().findings
+    assert decisions.startswith("decisions: a row holds what its column cannot")
+    assert "Could not decode to UTF-8 column 'reason')" in decisions
+    assert rulings.startswith("rulings: a row holds what its column cannot")
+    by_hand(url, "UPDATE links SET position = 'last' WHERE position = 32")
+    assert "Link 'last' of the chain" in Ledger(url).audit().findings[0]
+
+
 def test_an_end_that_was_cut_off_is_told_by_the_head_that_was_noted(filled: Ledger, url: str) -> None:
     noted = filled.audit().head
     by_hand(url, "DELETE FROM links WHERE position = 32", "DELETE FROM outcomes WHERE id > 6")

@@ -70,7 +70,8 @@ def _number(name: str, stored: str) -> str:
 
 def _with_strange(connection: Connection, relation: str, name: str, found: Sketch) -> Sketch:
     text = f"CAST({identifier(name)} AS VARCHAR)"
-    query = f"SELECT min({text}) FROM {relation} WHERE TRY_CAST({text} AS DOUBLE) IS NULL"
+    # An empty text sorts before all others, and would hide them.
+    query = f"SELECT min({text}) FROM {relation} WHERE {text} <> '' AND TRY_CAST({text} AS DOUBLE) IS NULL"
     row = connection.execute(query).fetchone()
     return replace(found, strange=str(row[0])) if row and row[0] is not None else found
 

@@ -152,14 +152,16 @@ def _with_numbers(total: Sketch, one: Sketch, other: Sketch) -> Sketch:
     parts = (Cells(each.values, each.counts, each.exponent) for each in (one, other))
     found = cells.joined(*parts)
     between = (one.mean - other.mean) ** 2 * one.n * other.n / (one.n + other.n)
+    low, high = min(one.low, other.low), max(one.high, other.high)
     return replace(
         total,
         values=found.means,
         counts=found.counts,
         exponent=found.exponent,
-        low=min(one.low, other.low),
-        high=max(one.high, other.high),
-        squares=one.squares + other.squares + between,
+        low=low,
+        high=high,
+        # The means of one and the same value differ in the last bit, which is no spread.
+        squares=one.squares + other.squares + between if high > low else 0.0,
     )
 
 
