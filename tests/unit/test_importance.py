@@ -71,7 +71,7 @@ def test_a_feature_is_worth_what_its_loss_would_cost_whatever_the_direction(
     assert worth["first"] > worth["second"] > 0
     assert (worth["constant"], worth["city"]) == (0, 0)
     assert sum(found.shares.values()) == pytest.approx(1)
-    assert found.rows == 4_000
+    assert found.rows == 2_000
 
 
 def test_the_worth_is_in_units_of_the_objective() -> None:

@@ -20,7 +20,7 @@ from keepfit.backends.log_rows import Entry, LogTable
 from keepfit.spec import Window
 from keepfit.spec.project import EngineSpec
 from keepfit.steps.join_labels import LabelJoin, RoleJoin, join_labels
-from keepfit.steps.labels import Labels
+from keepfit.steps.labels import Labels, count_between, count_labels
 from keepfit.steps.made_predictions import MadePredictions
 
 START = datetime(2024, 5, 6, tzinfo=UTC)
@@ -346,3 +346,32 @@ def test_a_request_without_the_rows_time_is_about_the_row_a_day_away_at_most() -
     for hour, rows in ((-13, 0), (-12, 1), (12, 1), (23, 1)):
         about_noon = world(asked(0.1, hour), labels={1: 1}, own=True)
         assert len(about_noon.joined(WINDOWS[0])[1]) == rows
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 4), st.floats(-6, 102, width=16), st.none() | st.just(1.0)), max_size=30
+    ),
+    st.booleans(),
+)
+@settings(max_examples=60, deadline=None)
+def test_a_labelled_row_counts_once_from_a_window_to_another_however_often_it_was_labelled(
+    told: list[tuple[int, float, float | None]], own: bool
+) -> None:
+    rows: list[Row] = [{"id": one, "known": at(hours), "truth": truth} for one, hours, truth in told]
+    with (
+        TemporaryDirectory() as folder,
+        World([], [], rows, own, timedelta()).opened(Path(folder)) as (connection, _),
+    ):
+        labels = Labels("labels", ("id",), "truth", "known", own=own)
+        found = count_between(connection, labels, WINDOWS)
+        one = [count_labels(connection, labels, each) for each in WINDOWS]
+    assert one == [found[number, number] for number in range(4)]
+    for (first, last), count in found.items():
+        between = [
+            each
+            for each in rows
+            if each["truth"] and WINDOWS[first].start <= each["known"] < WINDOWS[last].end
+        ]
+        named = {(each["id"], each["known"] if own else None) for each in between}
+        assert count == len(named)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from keepfit.steps.evaluate import Evaluation
     from keepfit.steps.split import Split
 
-LAYOUT = 1
+LAYOUT = 2
 """Of what a cut keeps; another one is trained anew."""
 CUT, HOLDOUT, SKETCHES = "cut", "holdout.parquet", "sketches.parquet"
 _SHAPING = ("task", "features", "label", "train", "evaluate")
@@ -129,9 +129,10 @@ def _train(folder: RunFolder, split: "Split", features: Mapping[str, str], spec:
         sketches = sketch_training(connection, model, split.train, scores[CHALLENGER])
     with folder.staged(SKETCHES) as staged:
         write_sketches(staged, sketches)
+    asked = spec.evaluate.gate.latency_ms is not None
     measured = replace(
         evaluation,
-        latency_ms=one_row_ms(model, split.holdout, time.perf_counter),
+        latency_ms=one_row_ms(model, split.holdout, time.perf_counter) if asked else None,
         size_mb=size_mb(folder.file(_named(best))),
     )
     folder.write(

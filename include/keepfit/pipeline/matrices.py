@@ -80,17 +80,12 @@ def _sketches(replayed: Replayed) -> "dict[Window, Mapping[str, Sketch]]":
 
 def _new_rows(replayed: Replayed, spec: "ModelSpec") -> dict[tuple[int, int], int]:
     """Count for each cut and window the labelled rows that no training since the cut has seen."""
-    from keepfit.steps.labels import count_labels
+    from keepfit.steps.labels import count_between
 
-    windows, labels, own = replayed.layout.windows, labels_of(replayed.snapshot), _own(spec)
-    found = {}
+    windows = replayed.layout.windows
+    unseen = [each.shifted(-spec.label.delay) for each in windows] if _own(spec) else windows
     with _labels(replayed) as connection:
-        for cut in range(len(windows)):
-            for at in range(cut, len(windows)):
-                known = Window(windows[cut].start, windows[at].end)
-                unseen = known.shifted(-spec.label.delay) if own else known
-                found[cut, at] = count_labels(connection, labels, unseen)
-    return found
+        return count_between(connection, labels_of(replayed.snapshot), unseen)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from keepfit.plugins import Model
 from keepfit.spec import ModelSpec
 from keepfit.steps.metrics import find_metric, is_higher_better, measure
 
-ROWS = 4_000
+ROWS = 2_000
 """A sample of the holdout, as large as this, ranks features as all of it does."""
 REPEATS = 3
 

@@ -1,7 +1,10 @@
 """Labels: where they lie, what names the row they belong to, and when they are known."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+import numpy as np
 
 from keepfit.backends.engine import Connection, columns_of, identifier, identifiers, moment
 from keepfit.backends.select import read_condition
@@ -77,11 +80,53 @@ def count_labels(connection: Connection, labels: Labels, window: Window) -> int:
     Raises:
         SpecError: The condition is no condition on the row.
     """
+    return count_between(connection, labels, [window])[0, 0]
+
+
+def count_between(
+    connection: Connection, labels: Labels, windows: Sequence[Window]
+) -> dict[tuple[int, int], int]:
+    """Count the labelled rows from each window's start to the end of each that follows, each row once.
+
+    Args:
+        connection: The engine's, with the labels.
+        labels: The labels.
+        windows: One begins where the one before ends.
+
+    Raises:
+        SpecError: The condition is no condition on the row.
+    """
     labels.kinds(connection)
     time, where = identifier(labels.time), read_condition(connection, labels.where, labels.where_field)
-    row = connection.execute(
-        f"SELECT count(*) FROM (SELECT DISTINCT {', '.join(labels.named_by.values())} "
-        f"FROM {identifier(labels.table)} "
-        f"WHERE {between(time, window)} AND {identifier(labels.column)} IS NOT NULL AND {where})"
-    ).fetchone()
-    return int(row[0]) if row else 0
+    names = {f"name_{number}": each for number, each in enumerate(labels.named_by.values())}
+    whole = Window(windows[0].start, windows[-1].end)
+    listed = ", ".join(f"({at}, {moment(each.start)}, {moment(each.end)})" for at, each in enumerate(windows))
+    found = connection.execute(
+        f"WITH labelled AS (SELECT {', '.join(f'{each} AS {name}' for name, each in names.items())}, "
+        f"{time} AS known FROM {identifier(labels.table)} "
+        f"WHERE {between(time, whole)} AND {identifier(labels.column)} IS NOT NULL AND {where}), "
+        f"once AS (SELECT DISTINCT {', '.join(names)}, number FROM labelled "
+        f"JOIN (VALUES {listed}) AS listed(number, begins, ends) ON known >= begins AND known < ends), "
+        "latest AS (SELECT number, "
+        f"coalesce(lag(number) OVER (PARTITION BY {', '.join(names)} ORDER BY number), -1) AS former FROM once) "
+        "SELECT former, number, count(*) FROM latest GROUP BY ALL"
+    ).fetchall()
+    return _between(found, len(windows))
+
+
+def _between(found: Sequence[tuple[int, int, int]], windows: int) -> dict[tuple[int, int], int]:
+    """Add up, for each first window, what no window from it on has had before.
+
+    Args:
+        found: The window where a row was seen before, or -1, one where it is, and how many rows are so.
+        windows: How many there are.
+    """
+    rows = np.zeros((windows, windows), np.int64)
+    for former, at, count in found:
+        rows[former + 1, at] = count
+    new = rows.cumsum(axis=0)
+    return {
+        (first, last): int(new[first, first : last + 1].sum())
+        for first in range(windows)
+        for last in range(first, windows)
+    }

@@ -44,6 +44,10 @@ EXACT = 4096
 """Columns with more values than this are not looked up value by value."""
 _KNOWN = 0.7
 """A column of which so many values are known from before brings hardly any new ones."""
+_FEW_KNOWN = 1 / 3
+"""No more of what is usually known may be known after a conversion."""
+_NEAR = 0.05
+"""In spreads: windows are never nearer to each other than this, for what is usual."""
 _LARGE, _SMALL = 5.0, 8.0
 """From this factor on a scale is beyond any season's; below it, this many times the usual distance is."""
 
@@ -64,10 +68,12 @@ def _by_values(former: Sequence[Shape], current: Shape) -> str | None:
     """Look single values up: after a conversion hardly one is known, and turned back nearly all are."""
     if max(len(each.values) for each in (*former, current)) > EXACT:
         return None
-    usual = min(each.known(all_values(_without(former, each))) for each in former[1:])
     values = all_values(former)
     now = current.known(values)
-    if usual < _KNOWN or now > usual / 3:
+    if now > _FEW_KNOWN:
+        return None
+    usual = min(each.known(all_values(_without(former, each))) for each in former[1:])
+    if usual < _KNOWN or now > usual * _FEW_KNOWN:
         return None
     back = {said: current.image(*_back(how)).known(values) for said, how in CONVERSIONS.items()}
     best = max(back, key=lambda said: back[said])
@@ -78,12 +84,14 @@ def _by_values(former: Sequence[Shape], current: Shape) -> str | None:
 
 def _by_quantiles(former: Sequence[Shape], current: Shape) -> str | None:
     """Hold quantiles against the former ones: far off as no window was, and turned back among them."""
+    now = current.away(former)
+    if now is None or now <= 2 * _NEAR:
+        return None
     distances = [each.away(_without(former, each)) for each in former]
     usual = max((each for each in distances if each is not None), default=None)
-    now = current.away(former)
-    if usual is None or now is None or now <= 2 * max(usual, 0.05):
+    if usual is None or now <= 2 * max(usual, _NEAR):
         return None
-    usual = max(usual, 0.05)
+    usual = max(usual, _NEAR)
     fitting = {}
     for said, (factor, offset) in CONVERSIONS.items():
         beyond = max(factor, 1 / abs(factor)) >= _LARGE or now > _SMALL * usual
