@@ -58,12 +58,12 @@ def _table(choice: Mapping[str, Any]) -> Table:
         f"against all later weeks; a training costs {choice['cost']:g} of {choice['objective']}"
     )
     table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
-    table.add_column("\n\npolicy", no_wrap=True)
+    table.add_column("\n\n\npolicy")
     for name, said in _PARTS.items():
         part = choice["parts"][name]
-        dates = f"{_day(part['start'])} to {_day(part['end'])}"
-        table.add_column(f"{said}\n{dates}\ntrainings", justify="right", no_wrap=True)
-        table.add_column("\n\ncost", justify="right")
+        dates = f"{_day(part['start'])}-{_day(part['end'])}"
+        table.add_column(f"{said}\n{dates}\ntrained\n(refused)", justify="right", no_wrap=True)
+        table.add_column("\n\n\ncost", justify="right", no_wrap=True)
     for row in _rows(choice):
         table.add_row(*row)
     return table
@@ -86,5 +86,5 @@ def _rows(choice: Mapping[str, Any]) -> Iterator[list[str]]:
 def _figures(tried: Mapping[str, Any], price: float) -> Iterator[str]:
     for name in _PARTS:
         refused = tried[name].get("refusals")
-        yield f"{tried[name]['trainings']}{f', {refused} refused' if refused else ''}"
+        yield f"{tried[name]['trainings']}{f' ({refused})' if refused else ''}"
         yield to_price(tried[name]["cost"], price)
