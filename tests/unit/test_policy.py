@@ -320,6 +320,15 @@ def test_refused_challengers_in_a_row_break_the_circuit_until_it_has_rested() ->
     assert "circuit" not in verdict(history=History(refused=refused)).reason
 
 
+@pytest.mark.parametrize(("away", "word"), [(89, "keep"), (90, "retrain")])
+def test_a_training_at_the_far_end_of_a_budgets_period_counts_no_more(away: int, word: str) -> None:
+    spent = History(retrained=(END - timedelta(days=away),))
+    assert verdict(policy(budget=1), spent, drift=DRIFTED).word == word
+    shared = History(fleet=(END - timedelta(days=away),))
+    limit = FleetLimit(budget=1, period_days=90)
+    assert decide(signals(drift=DRIFTED), (), policy(), shared, limit).word == word
+
+
 def test_the_fleet_has_a_budget_of_its_own() -> None:
     def asked(*days: int, fleet: FleetLimit) -> Verdict:
         history = History(fleet=tuple(END - timedelta(days=each) for each in days))
