@@ -275,6 +275,7 @@ def test_a_held_training_may_start_only_once_it_is_released(fleet_of: Fleets) ->
         refuse_unasked(watch.project, "m000", run_id, asked)
     watch.answer(held.incident_key or "", "real")
     refuse_unasked(watch.project, "m000", run_id, asked)
+    refuse_unasked(watch.project, "m000", f"{run_id}~2", asked)  # Cleared, and so begun again.
     with pytest.raises(ConfError, match=rf"asks for the run '{run_id}', not 'another'"):
         refuse_unasked(watch.project, "m000", "another", asked)
 
