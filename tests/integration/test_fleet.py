@@ -427,7 +427,8 @@ def test_a_released_training_that_nobody_started_is_found_until_it_comes_to_a_ve
     assert find_unstarted(watch.project, datetime(2024, 3, 1, tzinfo=UTC)) == []
     (found,) = find_unstarted(watch.project, later)
     assert (found["model"], found["decision"]["run_id"]) == ("m000", f"decision__{week(1).key}")
-    done = Training(found["decision"]["run_id"], "m000", held.key, week(1).end, "2", "fail", (), {})
+    cleared = f"{found['decision']['run_id']}~1"
+    done = Training(cleared, "m000", held.key, week(1).end, "2", "fail", (), {})
     watch.ledger.record_training(done)
     assert find_unstarted(watch.project, later) == []
 
