@@ -275,6 +275,7 @@ def test_a_held_training_may_start_only_once_it_is_released(fleet_of: Fleets) ->
         refuse_unasked(watch.project, "m000", run_id, asked)
     watch.answer(held.incident_key or "", "real")
     refuse_unasked(watch.project, "m000", run_id, asked)
+    refuse_unasked(watch.project, "m000", f"{run_id}~2", asked)  # Cleared, and so begun again.
     with pytest.raises(ConfError, match=rf"asks for the run '{run_id}', not 'another'"):
         refuse_unasked(watch.project, "m000", "another", asked)
 
@@ -426,7 +427,8 @@ def test_a_released_training_that_nobody_started_is_found_until_it_comes_to_a_ve
     assert find_unstarted(watch.project, datetime(2024, 3, 1, tzinfo=UTC)) == []
     (found,) = find_unstarted(watch.project, later)
     assert (found["model"], found["decision"]["run_id"]) == ("m000", f"decision__{week(1).key}")
-    done = Training(found["decision"]["run_id"], "m000", held.key, week(1).end, "2", "fail", (), {})
+    cleared = f"{found['decision']['run_id']}~1"
+    done = Training(cleared, "m000", held.key, week(1).end, "2", "fail", (), {})
     watch.ledger.record_training(done)
     assert find_unstarted(watch.project, later) == []
 

@@ -28,6 +28,7 @@ from keepfit.pipeline.monitoring import MonitorRun
 from keepfit.pipeline.snapshot import take_snapshot
 from keepfit.policy import Signals
 from keepfit.spec import Project, Window, load_project
+from keepfit.steps.alike_rows import ALIKE
 from keepfit.steps.measure import measure_performance
 from keepfit.steps.metrics import log_loss
 
@@ -565,7 +566,8 @@ def test_a_window_is_held_against_the_sketches_kept_with_the_version(tmp_path: P
     assert stored["prediction"]["drifted"]
     assert {"noise", "score", "method"} < set(stored["columns"][0])
     of_window = read_sketches(run.folder.file("window_sketches.parquet"))
-    assert {name: each.n for name, each in of_window.items()} == dict.fromkeys((*FEATURES, "score"), ROWS)
+    wanted = (*FEATURES, "score", ALIKE)
+    assert {name: each.n for name, each in of_window.items()} == dict.fromkeys(wanted, ROWS)
 
 
 def test_the_report_is_drawn_beside_the_decision(shop: Shop) -> None:

@@ -1,6 +1,7 @@
 """Thresholds for a stated rate of false alarms, and the smallest shift that they would see."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from itertools import pairwise
@@ -156,6 +157,9 @@ def test_windows_that_overlap_are_refused() -> None:
     one, two, *_ = quiet(3)
     with pytest.raises(ConfError, match=r"20240108T.*20240101T.* overlap or are out of order: their rows"):
         calibrate([two, one], None, 0.05)
+    later = replace(two, window=Window(two.window.start - timedelta(days=1), two.window.end))
+    with pytest.raises(ConfError, match="overlap or are out of order"):
+        calibrate([one, later], None, 0.05)
 
 
 @pytest.mark.parametrize("rate", [0.0, 1.0, -0.1])

@@ -333,11 +333,24 @@ def test_no_matrix_or_two_of_different_windows_are_refused() -> None:
         choose_policy(SPEC, kinds, 1.0)
 
 
+def test_a_signal_that_was_zero_in_all_quiet_windows_is_given_the_least_threshold() -> None:
+    made = matrix(8, lambda _cut, _at: 1.0, measured=lambda _cut, _at: {"prediction": Score(0.0, 0.0, "")})
+    tried = {each.name for each in candidates(PolicySpec(), made, 0.1, range(4))}
+    assert "prediction drift 1e-06 (5 % false alarms)" in tried
+
+
 def test_a_constant_difference_is_certain_and_windows_without_cost_are_left_out() -> None:
     found = difference([1.0, 2.0, None, 4.0], [1.5, 2.5, 3.0, 4.5])
     assert (found.value, found.low, found.high, found.windows, found.told) == (-1.5, -1.5, -1.5, 3, "less")
     assert difference([None], [1.0]).told == "unsure"
     assert difference([2.0, 2.0], [1.0, 1.0]).told == "more"
+
+
+def test_windows_that_go_together_make_an_interval_wider() -> None:
+    runs, turns = ([(-1.0) ** (at // length) for at in range(64)] for length in (8, 1))
+    wide, narrow = (difference(each, [0.0] * 64) for each in (runs, turns))
+    assert wide.high - wide.low > 2 * (narrow.high - narrow.low)
+    assert wide.told == narrow.told == "unsure"
 
 
 @given(st.lists(st.floats(-5, 5), min_size=1, max_size=40))

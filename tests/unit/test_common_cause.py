@@ -36,9 +36,13 @@ def test_suspect_is_what_jumped_what_is_missing_and_what_a_fault_is_told_of() ->
     seen = drift(
         jumped=("temp",),
         broken=("humid was a number and holds 'n/a'", "wind is not among the predictions"),
-        missing=(MissingChange("seats", 0.0, 0.9), MissingChange("built", 0.1, 0.2)),
+        missing=(
+            MissingChange("seats", 0.0, 0.9),
+            MissingChange("built", 0.1, 0.2),
+            MissingChange("engine", 0.6, 0.7),
+        ),
     )
-    columns = ("temp", "humid", "wind", "wind_dir", "seats", "built")
+    columns = ("temp", "humid", "wind", "wind_dir", "seats", "built", "engine")
     assert suspects(seen, columns) == ("temp", "humid", "wind", "seats")
     assert suspects(None, columns) == ()
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ from keepfit.backends.engine import engine
 from keepfit.backends.sketches import Sketch, sketch_values
 from keepfit.backends.sketches.sketch import of_texts
 from keepfit.spec.project import EngineSpec
+from keepfit.spec.window import Window
 from keepfit.steps.alike_rows import ALIKE, alike_rows
 from keepfit.steps.faults import Faults, find_faults
+from keepfit.steps.sketch_window import sketch_window
 
 ROWS = 2000
 Columns = Mapping[str, Any]
@@ -147,6 +150,26 @@ def test_a_part_that_was_loaded_twice_shows_in_rows_that_are_alike(tmp_path: Pat
         with engine(EngineSpec(), tmp_path) as connection:
             connection.register("rows", rows)
             return {**sketched(columns(seed)), ALIKE: alike_rows(connection, "rows", list(REFERENCE))}
+
+    before = [window(seed, seed) for seed in range(1, 5)]
+    assert find_faults(REFERENCE, before, window(99, 20)) == Faults()
+    assert find_faults(REFERENCE, before, window(99, ROWS // 7)).broken == (
+        "25% of the rows are there more than once, in no window before more than 0%",
+    )
+
+
+def test_a_monitored_window_tells_of_a_part_that_was_loaded_twice(tmp_path: Path) -> None:
+    week = Window(datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 1, 8, tzinfo=UTC))
+
+    def window(seed: int, again: int) -> Mapping[str, Sketch]:
+        rows = pd.DataFrame(columns(seed)).assign(
+            event_time=week.start, version="1", score=np.arange(ROWS) / ROWS
+        )
+        rows = pd.concat([rows, rows.head(again).assign(score=0.5)])
+        with engine(EngineSpec(), tmp_path) as connection:
+            connection.register("predictions", rows)
+            wanted = (*REFERENCE, "score")
+            return sketch_window(connection, "predictions", wanted, window=week, kinds={}).sketches
 
     before = [window(seed, seed) for seed in range(1, 5)]
     assert find_faults(REFERENCE, before, window(99, 20)) == Faults()

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from keepfit.ledger import Decision
 from keepfit.policy import (
     Champion,
     CommonCause,
@@ -25,6 +26,7 @@ from keepfit.policy import (
 )
 from keepfit.spec.model import ModelSpec
 from keepfit.spec.policy import PolicySpec
+from keepfit.steps.decide import before
 
 END = datetime(2013, 4, 15, tzinfo=UTC)
 CHAMPION = Champion("3", END - timedelta(days=12))
@@ -318,6 +320,36 @@ def test_refused_challengers_in_a_row_break_the_circuit_until_it_has_rested() ->
     assert verdict(policy(max_refused=None), History(refused=refused), drift=DRIFTED).word == "retrain"
     assert verdict(policy(rest="20d"), History(refused=refused), drift=DRIFTED).word == "retrain"
     assert "circuit" not in verdict(history=History(refused=refused)).reason
+
+
+def test_a_window_worked_off_late_is_shown_none_of_those_after_it() -> None:
+    seen = [signals(window_end=END + timedelta(days=7 * number)) for number in range(3)]
+    decisions = [
+        Decision(
+            key=f"k{number}",
+            model="churn",
+            policy_version="p",
+            window_start=each.window_start,
+            window_end=each.window_end,
+            verdict="keep",
+            trigger="none",
+            reason="",
+            evidence={"signals": each.to_json()},
+            run_id=None,
+            decided_by="run",
+        )
+        for number, each in enumerate(seen)
+    ]
+    assert before(seen[1], decisions) == [seen[0]]
+
+
+@pytest.mark.parametrize(("away", "word"), [(89, "keep"), (90, "retrain")])
+def test_a_training_at_the_far_end_of_a_budgets_period_counts_no_more(away: int, word: str) -> None:
+    spent = History(retrained=(END - timedelta(days=away),))
+    assert verdict(policy(budget=1), spent, drift=DRIFTED).word == word
+    shared = History(fleet=(END - timedelta(days=away),))
+    limit = FleetLimit(budget=1, period_days=90)
+    assert decide(signals(drift=DRIFTED), (), policy(), shared, limit).word == word
 
 
 def test_the_fleet_has_a_budget_of_its_own() -> None:

@@ -1,7 +1,7 @@
 """What each rule says of a window, in words and at its edges."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -53,6 +53,21 @@ def owing(*regrets: float | None, noise: float | None = None) -> list[Signals]:
 def test_the_calendar_goes_by_the_age_of_the_champions_data(every: str, fires: bool, text: str) -> None:
     found = judged({"rule": "calendar", "every": every}, week(1))
     assert found == Finding("calendar", fires, text, "clock")
+
+
+def test_a_month_that_nobody_looked_at_is_one_of_the_last_two() -> None:
+    january, march = (
+        week(1, drift=LOUD, window_start=start, window_end=end)
+        for start, end in (
+            (datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 2, 1, tzinfo=UTC)),
+            (datetime(2024, 3, 1, tzinfo=UTC), datetime(2024, 4, 1, tzinfo=UTC)),
+        )
+    )
+    found = judged({"rule": "m_of_n", "m": 2, "n": 2, "of": {"rule": "drift_share"}}, january, march)
+    assert (found.fires, found.text.startswith("1 of the last 2 windows (2 needed, 1 not judged)")) == (
+        None,
+        True,
+    )
 
 
 def test_the_calendar_does_not_know_an_age_that_nobody_recorded() -> None:
@@ -179,6 +194,11 @@ def test_regret_keeps_no_credit_but_what_is_owed_is_paid_back() -> None:
     assert judged(rule, *owing(0.9, -0.5, 0.5)).text.startswith(
         "a fresh challenger would have saved 0.9 in 3"
     )
+
+
+def test_even_a_little_credit_is_not_kept() -> None:
+    found = judged({"rule": "regret", "cost": 0.3}, *owing(-0.1, 0.3))
+    assert (found.fires, "would have saved 0.3 in 1 windows" in found.text) == (True, True)
 
 
 def test_regret_that_chance_alone_explains_is_no_regret() -> None:

@@ -87,6 +87,18 @@ def test_cool_down_and_budget_hold_back_in_replay_as_they_do_live() -> None:
     assert spent.trainings == 2
 
 
+def test_rows_that_a_refused_challenger_has_seen_are_not_new() -> None:
+    made = matrix(
+        6,
+        ageing,
+        measured=lambda cut, at: {"new_rows": 100 * (at + 1 - cut)},
+        passes=lambda _old, _new: False,
+    )
+    rules = [{"rule": "new_rows", "at_least": 300}]
+    walked = walk(policy(rules=rules), made)
+    assert [each.verdict.word for each in walked.steps] == ["keep", "keep", "retrain"] * 2
+
+
 def test_a_rule_sees_the_windows_under_the_present_champion_only() -> None:
     made = matrix(6, ageing, measured=lambda cut, at: {"regret": RegretSignal(float(at - cut), 0.0, 100)})
     walked = walk(policy(rules=[{"rule": "regret", "cost": 3.0}]), made)

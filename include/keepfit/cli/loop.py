@@ -42,7 +42,7 @@ def loop(model: Model, every: Every = False, root: Root = None) -> None:
     name = project.model(model).name
     with open_stores(project) as locations:
         found = Ledger(locations.ledger_url).loop(name)
-    rows = [_row(each) for each in found if every or each.verdict == "retrain"]
+    rows = [_row(each) for each in found if every or each.verdict == "retrain" or each.ended]
     typer.echo(table(_HEAD, rows))
 
 

@@ -8,6 +8,7 @@ from sqlalchemy import and_, exists
 from keepfit.errors import DecisionError
 from keepfit.ledger.chain import append
 from keepfit.ledger.engine import transaction
+from keepfit.ledger.loop import asked_for
 from keepfit.ledger.past import Past
 from keepfit.ledger.records import Decision
 from keepfit.ledger.store import Store, row_of
@@ -78,8 +79,8 @@ class Decisions(Store):
 
         Their runs may be at work, or may never have been started: only who starts runs knows.
         """
-        of, done = decisions.c, trainings.c
-        recorded = exists().where(done.model == of.model, done.run_id == of.run_id)
+        of = decisions.c
+        recorded = exists().where(asked_for(trainings.c))
         wanted = and_(of.verdict == "retrain", of.decided_at < before, ~recorded)
         return self._read(Decision, decisions, wanted, of.decided_at)
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, ColumnElement, Select, and_, case, cast, func, or_, select
+from sqlalchemy import BigInteger, Column, ColumnElement, Select, and_, case, cast, exists, func, or_, select
 
 from keepfit.ledger.tables import decisions, deployments, outcomes, trainings
 
@@ -47,7 +47,7 @@ class LoopRow:
 
 def loop_query(model: str) -> Select[Any]:
     """Join it all, in one statement for SQLite and PostgreSQL."""
-    said, judged, failed = decisions.c, trainings.alias("judged"), trainings.alias("failed")
+    said, judged = decisions.c, trainings.alias("judged")
     first, later = deployments.alias("first"), deployments.alias("later")
     done = outcomes.c
     is_own = and_(done.version == first.c.to_version, done.window_end > said.window_end)
@@ -59,7 +59,7 @@ def loop_query(model: str) -> Select[Any]:
         said.trigger,
         said.reason,
         said.run_id,
-        func.coalesce(judged.c.verdict, failed.c.verdict).label("ended"),
+        func.coalesce(judged.c.verdict, case((_has_failed(), "error"))).label("ended"),
         judged.c.version,
         first.c.moved_at.label("live_from"),
         first.c.who,
@@ -69,8 +69,7 @@ def loop_query(model: str) -> Select[Any]:
         done.metric,
     ]
     joined = (
-        decisions.outerjoin(judged, _of_run(judged.c, ~judged.c.failed))
-        .outerjoin(failed, _of_run(failed.c, failed.c.failed))
+        decisions.outerjoin(judged, and_(asked_for(judged.c), ~judged.c.failed))
         .outerjoin(
             first,
             and_(
@@ -97,8 +96,19 @@ def loop_query(model: str) -> Select[Any]:
     )
 
 
-def _of_run(trained: Any, kind: ColumnElement[bool]) -> ColumnElement[bool]:
-    return and_(trained.model == decisions.c.model, trained.run_id == decisions.c.run_id, kind)
+def asked_for(trained: Any) -> ColumnElement[bool]:
+    """Tell whether a training is what a decision asked for.
+
+    A run that was cleared has another id, and a decision that was held names no run.
+    """
+    of = decisions.c
+    is_its = or_(trained.run_id == of.run_id, trained.decision_key == of.key)
+    return and_(trained.model == of.model, is_its)
+
+
+def _has_failed() -> ColumnElement[bool]:
+    failed = trainings.alias("failed")
+    return exists().where(asked_for(failed.c), failed.c.failed).correlate_except(failed)
 
 
 def _champion(moved: Any) -> ColumnElement[bool]:

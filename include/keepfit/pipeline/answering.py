@@ -50,7 +50,7 @@ def released(ledger: Ledger, case: Case) -> list[dict[str, Any]]:
     return [
         _training(as_released(each, answers), case)
         for each in last.values()
-        if train_run_id(each.window) not in _judged(ledger, each.model)
+        if _judged(ledger, each.model).isdisjoint((train_run_id(each.window), each.key))
     ]
 
 
@@ -67,5 +67,7 @@ def _training(decision: Decision, case: Case) -> dict[str, Any]:
     return {"model": decision.model, "run_id": decision.run_id, "conf": conf}
 
 
-def _judged(ledger: Ledger, model: str) -> set[str]:
-    return {each.run_id for each in ledger.trainings(model) if each.verdict != "error"}
+def _judged(ledger: Ledger, model: str) -> set[str | None]:
+    """Return the runs with a verdict, and the decisions: a run that was cleared has another id."""
+    done = [each for each in ledger.trainings(model) if each.verdict != "error"]
+    return {each.run_id for each in done} | {each.decision_key for each in done}

@@ -1,5 +1,6 @@
 """Holds the decision that a training's trigger names against the ledger."""
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,9 @@ from keepfit.spec.fields import in_utc
 
 if TYPE_CHECKING:
     from keepfit.ledger import Decision
+
+_CLEARED = re.compile(r"~\d+$")
+"""A run that was cleared begins again, as its id with the number of times."""
 
 
 def refuse_unasked(project: Project, model: str | None, run_id: str, settings: Mapping[str, Any]) -> None:
@@ -42,7 +46,7 @@ def _differs(found: "Decision", model: str, run_id: str, as_of: str | None) -> s
         return f"is about the model {found.model!r}, not {model!r}"
     if found.verdict != "retrain":
         return f"asks for no training: its verdict is {found.verdict!r} ({found.reason})"
-    if found.run_id != run_id:
+    if found.run_id not in (run_id, _CLEARED.sub("", run_id)):
         return f"asks for the run {found.run_id!r}, not {run_id!r}"
     if as_of is None or in_utc(datetime.fromisoformat(as_of)) != found.window_end:
         return f"asks for a training as of {found.window_end.isoformat()}, not {as_of}"

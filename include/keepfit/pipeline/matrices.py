@@ -56,9 +56,10 @@ def _rows(
 
 
 def _sketches(replayed: Replayed) -> "dict[Window, Mapping[str, Sketch]]":
-    """Sketch the features of each window's rows."""
+    """Sketch the features of each window's rows, and how many rows are alike."""
     from keepfit.backends.engine import engine, identifiers, scan
     from keepfit.backends.sketches import sketch_columns
+    from keepfit.steps.alike_rows import ALIKE, alike_rows
     from keepfit.steps.made_predictions import between
 
     features, history = replayed.built.features, scan([replayed.folder.file(HISTORY)])
@@ -67,14 +68,16 @@ def _sketches(replayed: Replayed) -> "dict[Window, Mapping[str, Sketch]]":
         replayed.folder.scratch("sketches") as scratch,
         engine(replayed.snapshot.project.engine, scratch) as connection,
     ):
-        return {
-            window: sketch_columns(
-                connection,
-                f"(SELECT {identifiers(features)} FROM {history} WHERE {between('event_time', window)})",
-                tuple(features),
-                kinds,
-            )
+        rows = {
+            window: f"(SELECT {identifiers(features)} FROM {history} WHERE {between('event_time', window)})"
             for window in replayed.layout.windows
+        }
+        return {
+            window: {
+                **sketch_columns(connection, relation, tuple(features), kinds),
+                ALIKE: alike_rows(connection, relation, tuple(features)),
+            }
+            for window, relation in rows.items()
         }
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from keepfit.backends.engine import Connection, columns_of, identifier, identifiers
 from keepfit.backends.sketches import Kind, Sketch, sketch_columns
 from keepfit.spec.window import Window
+from keepfit.steps.alike_rows import ALIKE, alike_rows
 from keepfit.steps.made_predictions import between
 
 
@@ -14,6 +15,7 @@ class WindowSketches:
     """What a window's predictions hold."""
 
     sketches: Mapping[str, Sketch]
+    """Of each column, and how many rows are alike in all features."""
     rows: int
     versions: frozenset[str]
     """Which versions of the model scored the window."""
@@ -49,4 +51,7 @@ def sketch_window(
     rows, versions = row or (0, None)
     relation = f"(SELECT {identifiers(there)} {within})"
     found = sketch_columns(connection, relation, there, kinds) if there else {}
+    # Versions give the same row other scores.
+    if features := [name for name in there if name != "score"]:
+        found[ALIKE] = alike_rows(connection, relation, features)
     return WindowSketches(found, int(rows), frozenset(versions or ()))

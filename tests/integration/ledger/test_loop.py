@@ -8,7 +8,16 @@ import pytest
 from tests.integration.ledger.conftest import START, decision, move, week
 
 from keepfit.errors import LedgerError
-from keepfit.ledger import Incident, IncidentAnswer, Ledger, LoopRow, Outcome, Training, train_run_id
+from keepfit.ledger import (
+    Decision,
+    Incident,
+    IncidentAnswer,
+    Ledger,
+    LoopRow,
+    Outcome,
+    Training,
+    train_run_id,
+)
 
 
 def outcome(
@@ -91,6 +100,32 @@ def test_what_led_to_no_version_has_no_outcome(loop: dict[int, LoopRow]) -> None
     for number in (2, 3, 4):
         row = loop[number]
         assert (row.live_from, row.metric, row.value, row.rows) == (None,) * 4
+
+
+def test_a_training_that_was_cleared_or_released_is_that_of_its_decision(ledger: Ledger) -> None:
+    asked = ledger.decide(decision(week(1)))
+    held = ledger.decide(decision(week(2), verdict="held", run_id=None))
+    runs: tuple[tuple[str, Decision, str | None, Literal["pass", "error"]], ...] = (
+        (f"{asked.run_id}", asked, None, "error"),
+        (f"{asked.run_id}~1", asked, None, "error"),
+        (f"{asked.run_id}~2", asked, "2", "pass"),
+        (train_run_id(week(2)), held, "3", "pass"),
+    )
+    for run, of, version, verdict in runs:
+        ledger.record_training(Training(run, "churn", of.key, of.window_end, version, verdict, (), {}))
+    ledger.record_deployment(move("2", f"{asked.run_id}~2", "1"))
+    ledger.record_outcomes([outcome("2", 3, 0.5, 10)])
+    rows = [(each.verdict, each.ended, each.version, each.rows) for each in ledger.loop("churn")]
+    assert rows == [("retrain", "pass", "2", 10), ("held", "pass", "3", None)]
+
+
+def test_a_cleared_run_that_left_a_record_is_not_unstarted(ledger: Ledger) -> None:
+    asked = ledger.decide(decision(week(1)))
+    late = asked.decided_at + timedelta(hours=1)
+    assert [each.key for each in ledger.unstarted(late)] == [asked.key]
+    done = Training(f"{asked.run_id}~1", "churn", asked.key, asked.window_end, "2", "pass", (), {})
+    ledger.record_training(done)
+    assert ledger.unstarted(late) == []
 
 
 def test_each_metric_has_a_row(ledger: Ledger) -> None:
