@@ -205,6 +205,16 @@ def test_broken_windows_are_blocked_in_one_incident_and_no_answer_starts_them(fl
     assert watch.released(case.incident.key) == []
 
 
+def test_a_window_that_is_blocked_names_every_incident_that_asks_about_it(fleet_of: Fleets) -> None:
+    watch = fleet_of(6)
+    seen = drift(broken=("spend is 100 times what it was: another unit", "pages is text"))
+    made = watch.decide("m000", week(1), seen)
+    keys = sorted((f"habits:{week(1).key}", f"visits:{week(1).key}"))
+    assert sorted(made.incidents) == keys
+    assert all(key in made.reason for key in keys)
+    assert made.reason.endswith(" ask what has happened")
+
+
 def test_fewer_models_than_it_takes_or_null_hold_nothing(fleet_of: Fleets) -> None:
     watch = fleet_of(2)
     assert watch.decide("m000", week(1)).verdict == "retrain"

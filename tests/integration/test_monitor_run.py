@@ -218,7 +218,8 @@ def test_drift_asks_once_for_a_training_with_its_run_id_and_conf(shop: Shop) -> 
         "decision": done["key"],
     }
     assert shop.monitor(1) == done
-    assert shop.monitor(1, "by hand") == done
+    by_hand = shop.monitor(1, "by hand")
+    assert by_hand == {**done, "stands_since": by_hand["stands_since"]}
     assert len(shop.ledger.decisions("churn")) == 1
 
 
@@ -510,6 +511,12 @@ def test_a_new_champion_ends_the_alarm_and_the_run_keeps_to_the_one_it_found(tmp
     assert shop.ledger.decisions("churn")[0].evidence["signals"]["champion"]["version"] == "1"
     late = shop.monitor(0, "late")
     assert late["reason"] == done["reason"]
+    assert (done["stands_since"], next(tell("decide", done, shop.run(0).snapshot))) == (
+        None,
+        "verdict: retrain, called for by drift_share",
+    )
+    *_, earlier = tell("decide", late, shop.run(0).snapshot)
+    assert earlier.startswith("An earlier run decided so at 20")
     shop.write("feature_repo/models/churn.yaml", MODEL + "  cooldown: 0d\n")
     other_policy = shop.monitor(0, "other policy")
     assert other_policy["verdict"] == "insufficient"

@@ -93,8 +93,8 @@ def test_another_unit_is_named(column: str, factor: float, offset: float, said: 
 def test_a_change_of_unit_says_its_numbers() -> None:
     (fault,) = judged(temp=(columns(99)["temp"] - 32) * 5 / 9)
     assert fault == (
-        "temp looks converted from Fahrenheit to Celsius: 4% of its values are known from before, "
-        "turned back 100%"
+        "temp looks converted from Fahrenheit to Celsius: 4% of its values were there before, "
+        "100% once it is undone"
     )
 
 

@@ -92,13 +92,24 @@ def test_a_calibration_is_told_in_two_tables(past: Past) -> None:
 def test_too_little_of_a_past_is_said_instead_of_thresholds(past: Past) -> None:
     found = calibrate(past.quiet[:10], None, 0.05).to_json()
     lines = list(told({**found, "about": {"every": 86400.0, "version": "3", "left_out": {}}}))
-    assert lines[-1] == (
+    assert lines[-2] == (
         "insufficient data: 4 windows to choose from, 19 needed for false alarms in 0.05 of them"
     )
+    assert "(--every)" in lines[-1]
     empty = calibrate([], None, 0.05).to_json()
     assert list(told({**empty, "about": {"every": 86400.0, "version": "3", "left_out": {}}}))[-1] == (
         "insufficient data: no column has values in every window"
     )
+
+
+def test_a_reason_that_left_out_many_windows_is_told_once(past: Past) -> None:
+    found = calibrate(past.quiet, None, 0.1).to_json()
+    left_out = {"d1": "3 rows of 100 needed", "d2": "broken", "d3": "9 rows of 100 needed", "d4": "broken"}
+    lines = told({**found, "about": {"every": 86400.0, "version": "3", "left_out": left_out}})
+    assert [line for line in lines if line.startswith("left out")] == [
+        "left out 2 windows, d1 to d3: fewer rows than the 100 needed",
+        "left out 2 windows, d2 to d4: broken",
+    ]
 
 
 def test_a_stretch_shorter_than_two_windows_is_refused() -> None:

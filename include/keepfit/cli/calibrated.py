@@ -1,5 +1,6 @@
 """What a calibration found, in tables for a terminal."""
 
+import re
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any
@@ -20,6 +21,7 @@ _SIGNALS = {
     "prediction": "prediction drift",
 }
 _HEAD = ("BY CHANCE", "BY TIME", "THRESHOLD", "ALARMS LATER")
+_FEW_ROWS = re.compile(r"^\d+ rows of (\d+) needed$")
 
 
 def told(found: Mapping[str, Any]) -> Iterator[str]:
@@ -29,7 +31,7 @@ def told(found: Mapping[str, Any]) -> Iterator[str]:
         f"{found['windows']} quiet windows of {length}, version {found['about']['version']}; "
         f"thresholds for false alarms in {_share(found['false_alarms'])} of them"
     )
-    yield from (f"left out {key}: {why}" for key, why in found["about"]["left_out"].items())
+    yield from _left_out(found["about"]["left_out"])
     if not found["columns"]:
         yield "insufficient data: no column has values in every window"
         return
@@ -45,6 +47,18 @@ def told(found: Mapping[str, Any]) -> Iterator[str]:
         [(said, _figure(each["used"]), *_alarm(each)) for said, each in signals.items()],
     )
     yield from _reasons(found)
+
+
+def _left_out(left_out: Mapping[str, str]) -> Iterator[str]:
+    """Say each reason once, however many windows were left out for it."""
+    windows: dict[str, list[str]] = {}
+    for key, why in left_out.items():
+        windows.setdefault(_FEW_ROWS.sub(r"fewer rows than the \1 needed", why), []).append(key)
+    for why, keys in windows.items():
+        if len(keys) == 1:
+            yield f"left out {keys[0]}: {left_out[keys[0]]}"
+        else:
+            yield f"left out {len(keys)} windows, {min(keys)} to {max(keys)}: {why}"
 
 
 def _alarm(alarm: Mapping[str, Any]) -> tuple[str, ...]:
@@ -73,7 +87,9 @@ def _powers(column: Mapping[str, Any]) -> Iterator[str]:
 def _reasons(found: Mapping[str, Any]) -> Iterator[str]:
     """Say once why there is no threshold."""
     alarms = [*(each["alarm"] for each in found["columns"].values()), *found["signals"].values()]
-    yield from dict.fromkeys(each["reason"] for each in alarms if each["reason"])
+    if reasons := dict.fromkeys(each["reason"] for each in alarms if each["reason"]):
+        yield from reasons
+        yield "Less history is enough for shorter windows (--every) or more false alarms (--false-alarms)."
 
 
 def _share(value: float | None) -> str:

@@ -74,6 +74,8 @@ def told_decision(result: Result, _: Snapshot) -> Iterator[str]:
     called = f", called for by {result['trigger']}" if result["trigger"] != "none" else ""
     yield f"verdict: {result['verdict']}{called}"
     yield result["reason"]
+    if since := result.get("stands_since"):
+        yield f"An earlier run decided so at {since[:16].replace('T', ' ')}: a policy decides a window once."
 
 
 def _name(candidate: Any) -> str:

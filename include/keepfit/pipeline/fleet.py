@@ -90,7 +90,8 @@ class Fleet:
         answers = past.answers()
         keys = [past.open_incident(self._incident(past, each, answers)).key for each in suspicions]
         holding = self._holding(past, suspicions, answers)
-        word = "" if decision.verdict == "held" else f"; incident {keys[0]} asks what has happened"
+        asking = f"incident {keys[0]} asks" if len(keys) == 1 else f"incidents {' and '.join(keys)} ask"
+        word = "" if decision.verdict == "held" else f"; {asking} what has happened"
         return replace(
             decision,
             incident_key=holding.key if holding else keys[0],

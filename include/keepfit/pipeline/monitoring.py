@@ -161,7 +161,7 @@ class MonitorRun:
 
         key = decision_key(name, policy_version(self.model), self.window)
         made = fleet.decide(self.ledger, key, make)
-        return self.folder.write("decide", _outcome(made))
+        return self.folder.write("decide", _outcome(made, by))
 
     def _measured(self) -> "Measured":
         from keepfit.steps.decide import Measured
@@ -185,7 +185,8 @@ class MonitorRun:
         return registry.champion(self.model.name) is not None or self.champion is not None
 
 
-def _outcome(decision: Decision) -> dict[str, Any]:
+def _outcome(decision: Decision, by: str) -> dict[str, Any]:
+    """Return what the run `by` is to store of a decision, its own or one that stands."""
     return {
         "key": decision.key,
         "verdict": decision.verdict,
@@ -195,4 +196,5 @@ def _outcome(decision: Decision) -> dict[str, Any]:
         "run_id": decision.run_id,
         "conf": decision.conf if decision.run_id else None,
         "incidents": list(decision.incidents),
+        "stands_since": decision.decided_at.isoformat() if decision.decided_by != by else None,
     }

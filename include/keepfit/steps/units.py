@@ -79,7 +79,7 @@ def _by_values(former: Sequence[Shape], current: Shape) -> str | None:
     best = max(back, key=lambda said: back[said])
     if back[best] < 0.8 * usual:
         return None
-    return f"looks {best}: {now:.0%} of its values are known from before, turned back {back[best]:.0%}"
+    return f"looks {best}: {now:.0%} of its values were there before, {back[best]:.0%} once it is undone"
 
 
 def _by_quantiles(former: Sequence[Shape], current: Shape) -> str | None:
@@ -103,7 +103,7 @@ def _by_quantiles(former: Sequence[Shape], current: Shape) -> str | None:
     best = min(fitting, key=lambda said: fitting[said])
     return (
         f"looks {best}: it is {now:.3g} spreads from any window before (usual: up to {usual:.2g}), "
-        f"turned back {fitting[best]:.2g}"
+        f"{fitting[best]:.2g} once it is undone"
     )
 
 
