@@ -108,7 +108,8 @@ def count_between(
         f"once AS (SELECT DISTINCT {', '.join(names)}, number FROM labelled "
         f"JOIN (VALUES {listed}) AS listed(number, begins, ends) ON known >= begins AND known < ends), "
         "latest AS (SELECT number, "
-        f"coalesce(lag(number) OVER (PARTITION BY {', '.join(names)} ORDER BY number), -1) AS former FROM once) "
+        f"coalesce(lag(number) OVER (PARTITION BY {', '.join(names)} ORDER BY number), -1) AS former "
+        "FROM once) "
         "SELECT former, number, count(*) FROM latest GROUP BY ALL"
     ).fetchall()
     return _between(found, len(windows))
