@@ -104,6 +104,16 @@ def test_a_challenger_is_not_trained_on_it_either(broken: Watched) -> None:
     assert f"; trained on {trained} rows known at 2020-02-22, " in told
 
 
+def test_what_was_predicted_on_it_is_not_measured_when_its_labels_come(broken: Watched) -> None:
+    joined = broken.monitor(50, "measured").folder.read("join_labels")
+    assert joined["broken"] > 0
+    assert joined["warnings"][-1].startswith(
+        f"{joined['broken']} labelled predictions were made on data that"
+    )
+    labelled = pd.read_parquet(broken.monitor(50, "measured").folder.file("labelled.parquet"))
+    assert not labelled["event_time"].between(BROKEN.start, BROKEN.end, inclusive="left").any()
+
+
 def test_a_replay_trains_on_it_no_more_than_the_live_loop_does(broken: Watched) -> None:
     settings = {"cost": 0.1, "from": day(52).isoformat(), "every": "12h"}
     taken = take_snapshot(

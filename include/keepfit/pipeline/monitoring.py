@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from keepfit.ledger import Decision, Ledger, decision_key, share, spans
+from keepfit.pipeline.broken import broken_windows
 from keepfit.pipeline.champion import LiveVersion, find_champion
 from keepfit.pipeline.comparing import samples
 from keepfit.pipeline.drifting import seen_until, window_drift
@@ -80,7 +81,11 @@ class MonitorRun:
             made_predictions(self.snapshot, connection, self._access) as made,
             self.folder.staged(LABELLED) as out,
         ):
-            joined = join_labels(connection, made, labels, window=self.window, delay=delay, out=out)
+            # A champion is no worse for what a broken source made of its predictions.
+            broken = broken_windows(self.snapshot, self.window.start)
+            joined = join_labels(
+                connection, made, labels, window=self.window, delay=delay, out=out, without=broken
+            )
             new_rows = count_labels(connection, labels, unseen) if unseen else 0
         said = {"told": [str(joined)], "warnings": list(joined.warnings())}
         return self.folder.write("join_labels", {**asdict(joined), "new_rows": new_rows, **said})

@@ -12,7 +12,7 @@ from keepfit.policy.decide import decide, needs_challenger
 from keepfit.policy.history import refused_in_a_row
 from keepfit.policy.matrix import Matrix
 from keepfit.policy.signals import History, Signals, Verdict
-from keepfit.spec.policy import PolicySpec
+from keepfit.spec.policy import BY_REGRET, PolicySpec
 
 
 @dataclass(frozen=True)
@@ -134,9 +134,10 @@ def walk(policy: PolicySpec, matrix: Matrix, *, gate: bool = True) -> Walk:
 
 
 def _as_live(signals: Signals, past: Sequence[Signals], policy: PolicySpec) -> Signals:
-    """Take away the regret that the live loop would not have measured; only a policy of one's own may ask."""
+    """Take away the regret that the live loop would not have measured, where a rule weighs it."""
     blind = replace(signals, regret=None)
-    return signals if not policy.asks("own") or needs_challenger(blind, past, policy) else blind
+    unasked = not policy.asks("own", *BY_REGRET)
+    return signals if unasked or needs_challenger(blind, past, policy) else blind
 
 
 class _SoFar:

@@ -22,7 +22,8 @@ def alike_rows(connection: Connection, relation: str, features: Sequence[str]) -
     """
     from keepfit.backends.sketches import sketch_columns
 
-    different = f"(SELECT count(*) AS times FROM {relation} GROUP BY {identifiers(features)})"
+    # By a hash of 64 bits it takes less than half the time, and little memory.
+    different = f"(SELECT count(*) AS times FROM {relation} GROUP BY hash({identifiers(features)}))"
     return sketch_columns(connection, different, ["times"])["times"]
 
 

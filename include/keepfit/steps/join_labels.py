@@ -1,7 +1,7 @@
 """Join predictions with the labels that have become known, each row in exactly one window."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from keepfit.steps.made_predictions import ANSWERED, MadePredictions, between, c
 
 LATEST = timedelta(days=30)
 """A label that comes so long after it should, or later, is not joined any more."""
+_MEASURED = "label IS NOT NULL AND (due OR caught_up)"
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,8 @@ class LabelJoin:
     """Requests of the window that no label can name, since they did not give the row's key."""
     roles: tuple[RoleJoin, ...] = ()
     """The same for each role and version, also for what was scored beside."""
+    broken: int = 0
+    """Labelled predictions made on broken data, of which nothing is measured."""
 
     def __str__(self) -> str:
         """Say in a line how mature the labels are."""
@@ -70,6 +73,11 @@ class LabelJoin:
                 f"{self.unpredicted:,} labels became known of rows that were never predicted. They count for "
                 "nothing here. Was the window predicted before all its rows had come?"
             )
+        if self.broken:
+            yield (
+                f"{self.broken:,} labelled predictions were made on data that was found broken, and are not "
+                "measured. Ingest and predict their windows again once the source is mended."
+            )
         if self.without_key:
             yield (
                 f"{self.without_key:,} online predictions cannot be labelled: their requests did not give "
@@ -85,6 +93,7 @@ def join_labels(
     window: Window,
     delay: timedelta,
     out: Path,
+    without: Sequence[Window] = (),
 ) -> LabelJoin:
     """Write the predictions whose labels became known in a window, with those labels.
 
@@ -99,6 +108,7 @@ def join_labels(
         window: The monitored window. Nothing known after its end is looked at.
         delay: How long after a prediction its label is known.
         out: The Parquet file to write: key, event_time, score, version, role, label.
+        without: Stretches of broken data. What was predicted there is counted, and not written.
 
     Raises:
         SchemaError: The labels are published without a column they need.
@@ -117,13 +127,15 @@ def join_labels(
     connection.execute(f"CREATE TEMP TABLE predicted AS {_predicted(labels)}")
     connection.execute(f"CREATE TEMP TABLE joined AS {_joined(labels, window, delay)}")
     columns = identifiers(dict.fromkeys((*labels.key, "event_time")))
+    broken = " OR ".join(f"({between('event_time', each)})" for each in without) or "false"
     connection.execute(
         f"COPY (SELECT {columns}, score, version, role, label FROM joined "
-        f"WHERE label IS NOT NULL AND (due OR caught_up) "
+        f"WHERE {_MEASURED} AND NOT ({broken}) "
         f"ORDER BY event_time, {key}, role, version) TO {literal(str(out))} (FORMAT parquet)"
     )
     never = _unpredicted(connection, made, labels, Window(earlier.start, window.end))
-    return _summed_up(connection, never, count_without_key(connection, made, kinds, due))
+    found = _summed_up(connection, never, count_without_key(connection, made, kinds, due))
+    return replace(found, broken=count(connection, f"joined WHERE {_MEASURED} AND ({broken})"))
 
 
 def _fresh(connection: Connection, labels: Labels, window: Window, due: Window) -> str:

@@ -79,6 +79,8 @@ class WindowRows:
     """Of all features."""
     before: Sequence[Mapping[str, Sketch]] = ()
     """Those of the windows before, oldest first, but for the broken ones."""
+    broken: bool = False
+    """Whether its data is: no model is worse for what it made of that."""
 
 
 def replay_cell(
@@ -105,7 +107,8 @@ def replay_cell(
         regret=asdict(_regret(answered, spec, champion, fresh)),
     )
     label = at.made[LABEL].to_numpy(np.float64)
-    loss = _loss(label[~np.isnan(label)], scores[~np.isnan(label)], spec) if at.known else None
+    told = at.known and not at.broken
+    loss = _loss(label[~np.isnan(label)], scores[~np.isnan(label)], spec) if told else None
     return Cell(measured.signals(spec.name, at.window), loss)
 
 
