@@ -122,12 +122,12 @@ def corrupted(fleet: str, seen: Mapping[str, Any]) -> tuple[Spent, int]:
             cpu += seconds
         ledger = Ledger(project.locations.ledger_url)
         spent = Spent(sum(each.verdict == "retrain" for each in made), len(ledger.incidents()), cpu, MODELS)
-        return spent, sum(_release(ledger, each.key) for each in ledger.incidents())
+        return spent, sum(_release(project, each.key) for each in ledger.incidents())
 
 
-def _release(ledger: Ledger, key: str) -> int:
-    began = time.perf_counter()
-    answer_case(ledger, key, "real", who="benchmark", why="to see", at=datetime.now(UTC))
+def _release(project: Project, key: str) -> int:
+    ledger, began = Ledger(project.locations.ledger_url), time.perf_counter()
+    answer_case(project, key, "real", who="benchmark", why="to see", at=datetime.now(UTC))
     runs = {(each["model"], each["run_id"]) for each in released(ledger, find_case(ledger, key))}
     say(f"released {len(runs)} in {time.perf_counter() - began:.2f} s")
     return len(runs)

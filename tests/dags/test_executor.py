@@ -1,10 +1,12 @@
 """The embedded executor with real processes: their tasks ask an API server that never answers."""
 
+import multiprocessing
 import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from pkgutil import resolve_name
+from typing import Any
 from uuid import uuid4
 
 import psutil
@@ -85,6 +87,31 @@ def test_a_killed_process_is_told_as_failed_and_the_next_task_takes_its_slot(exe
     executor.heartbeat()
     assert executor.running == {second.key, third.key}
     assert process_of(third).is_running()
+
+
+class SamePid(multiprocessing.Process):
+    """What a process looks like that got the pid of one that has ended, and been reaped."""
+
+    @property
+    def pid(self) -> int:
+        return 4711
+
+
+def test_a_task_is_told_of_though_a_later_process_got_the_pid_of_its_own(
+    executor: LocalExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("keepfit.airflow.executor.multiprocessing.Process", SamePid)
+    first, second = hand(executor, "first", "second")
+    for each in (first, second):
+        process_of(each).kill()
+    told: dict[Any, Any] = {}
+    for _ in range(200):
+        executor.heartbeat()
+        told |= executor.get_event_buffer()
+        if not executor.running:
+            break
+        time.sleep(0.05)
+    assert told == dict.fromkeys((first.key, second.key), (TaskInstanceState.FAILED, None))
 
 
 def test_the_slots_are_counted_by_what_runs(executor: LocalExecutor) -> None:

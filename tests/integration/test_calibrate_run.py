@@ -41,6 +41,34 @@ def test_a_models_own_weeks_choose_its_thresholds(shop: Shop) -> None:
     assert set(kept.jumps) == {*FEATURES, "score"}
 
 
+@pytest.mark.parametrize(
+    ("drift", "tested"),
+    [
+        ("{min_rows: 100, method: ks}", ["visits", "spent"]),
+        ("{min_rows: 100, method: ks, columns: [spent, city]}", ["spent"]),
+        ("{min_rows: 100, method: psi}", []),
+        ("{min_rows: 100}", []),
+        ("null", []),
+    ],
+)
+def test_columns_that_monitoring_tests_for_p_values_are_named_since_figures_are_distances(
+    shop: Shop, drift: str, tested: list[str]
+) -> None:
+    model = MODEL.replace("{min_rows: 100}", drift, 1).replace("    - {rule: drift_share}\n", "")
+    shop.write("feature_repo/models/churn.yaml", model)
+    for number in range(6):
+        shop.live_week(number)
+    found = calibration(shop, "cli__1").calibrate(timedelta(days=7), RATE)
+    assert found["about"]["tested"] == tested
+    said = [line for line in told(found) if line.startswith("Monitoring compares")]
+    assert len(said) == bool(tested)
+    for line in said:
+        assert line.startswith(
+            f"Monitoring compares {', '.join(tested)} by p-values, and all above are distances: "
+        )
+        assert "Set monitor.drift.method to jensenshannon or psi (or wasserstein, for numbers)" in line
+
+
 def test_windows_in_doubt_are_left_out_until_they_are_called_real_or_predicted_anew(shop: Shop) -> None:
     for number in range(WEEKS):
         frame = shop.live_week(number)

@@ -20,6 +20,7 @@ from keepfit.backends.sketches import Kind, Sketch, sketch_columns
 from keepfit.spec.model import DriftSpec
 from keepfit.steps import detect_drift as step
 from keepfit.steps.detect_drift import DriftResult
+from keepfit.steps.distances import P_VALUES
 from keepfit.steps.draw_drift import draw_drift
 
 CHANCE = np.random.default_rng(7)
@@ -101,6 +102,17 @@ def test_the_share_is_that_of_evidentlys_preset() -> None:
     assert theirs["metric_name"].startswith("DriftedColumnsCount")
     assert mine.share == pytest.approx(theirs["value"]["share"])
     assert mine.drifted is (theirs["value"]["share"] >= 0.5)
+
+
+@pytest.mark.parametrize("rows", [90, 900, 1100])
+@pytest.mark.parametrize("method", ["default", "wasserstein", "jensenshannon", "psi", "ks"])
+def test_the_columns_that_are_tested_for_p_values_are_known_by_the_reference_alone(
+    rows: int, method: Any
+) -> None:
+    old, features, spec = frame(rows), [*NUMBERS, *TEXTS, "gone"], DriftSpec(min_rows=100, method=method)
+    measured = detect_drift(old, frame(500), [*NUMBERS, *TEXTS], spec).columns
+    tested = {each.column for each in measured if each.method in P_VALUES}
+    assert set(step.tested_columns(sketched(old, {}), features, spec)) == tested
 
 
 def test_a_p_value_drifts_downwards_and_a_distance_upwards() -> None:

@@ -4,6 +4,7 @@ import json
 import subprocess
 from collections import Counter
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -135,7 +136,7 @@ class Watch:
 
     def answer(self, key: str, word: str, why: str | None = "looked at it") -> Any:
         at = datetime(2024, 3, 1, tzinfo=UTC)
-        return answer_case(self.ledger, key, word, who="ann", why=why, at=at)
+        return answer_case(self.project, key, word, who="ann", why=why, at=at)
 
     def released(self, key: str) -> list[dict[str, Any]]:
         return released(self.ledger, find_case(self.ledger, key))
@@ -407,6 +408,118 @@ def test_an_answer_releases_no_more_trainings_than_the_fleet_s_budget_has_left(f
     watch.answer(second, "real")
     assert [each["model"] for each in watch.released(second)] == ["m001", "m002"]
     assert watch.decide("m005", week(4), drift()).reason.startswith(spent)
+
+
+def unanswered(watch: Watch, weeks: tuple[int, ...], models: tuple[str, ...] = ("m000", "m001")) -> None:
+    """Let models look at a jump week after week, with nobody answering."""
+    made = [watch.decide(model, week(number)) for number in weeks for model in models]
+    assert {(each.verdict, each.restrained) for each in made} == {("held", "")}
+
+
+def all_released(watch: Watch) -> Counter[tuple[str, str]]:
+    keys = [each.key for each in watch.ledger.incidents()]
+    return Counter((each["model"], each["run_id"]) for key in keys for each in watch.released(key))
+
+
+ONE_JUMP = {"fleet": "{common_cause: 2, budget: 3, budget_period: 60d}", "cooldown": "21d"}
+
+
+@pytest.mark.parametrize(("order", "trained"), [((2, 3, 4), 2), ((4, 3, 2), 4), ((3, 4, 2), 3)])
+def test_a_jump_that_nobody_answered_for_weeks_trains_each_model_once(
+    fleet_of: Fleets, order: tuple[int, ...], trained: int
+) -> None:
+    watch = fleet_of(2, **ONE_JUMP)
+    unanswered(watch, (2, 3, 4))
+    told = [watch.answer(f"habits:{week(number).key}", "real").consequence for number in order]
+    once = {(model, f"decision__{week(trained).key}"): 1 for model in ("m000", "m001")}
+    assert all_released(watch) == once
+    assert told[0].endswith("The models it held are trained, each once: 2.")
+    for each in told[1:]:
+        assert (
+            "are trained, each once: 0. Not trained all the same, by cool-down or budget: 2. m000, m001: "
+        ) in each
+    later = datetime(2024, 3, 2, tzinfo=UTC)
+    found = find_unstarted(watch.project, later)
+    assert Counter((each["model"], each["decision"]["run_id"]) for each in found) == once
+    assert watch.ledger.audit().findings == ()
+
+
+def test_an_answer_says_to_what_a_training_gives_way_and_its_run_is_refused(fleet_of: Fleets) -> None:
+    watch = fleet_of(2, **ONE_JUMP)
+    unanswered(watch, (2, 3))
+    first, second = f"habits:{week(2).key}", f"habits:{week(3).key}"
+    watch.answer(first, "real")
+    said = watch.answer(second, "real").consequence
+    assert said.endswith(
+        "m000, m001: cool-down of 21 d: the window ending 2024-01-22 asked for a training, 7 d away."
+    )
+    assert watch.answer(second, "real").consequence == said == find_case(watch.ledger, second).consequence
+    asked = {"as_of": week(3).end.isoformat(), "decision": watch.ledger.decisions("m000")[-1].key}
+    with pytest.raises(ConfError, match="asks for no training: its verdict is 'held'"):
+        refuse_unasked(watch.project, "m000", f"decision__{week(3).key}", asked)
+    # Three weeks after what was released, and not after what gave way.
+    assert watch.decide("m000", week(5), drift()).verdict == "retrain"
+
+
+def test_an_older_window_gives_way_to_a_newer_one_however_long_ago(fleet_of: Fleets) -> None:
+    watch = fleet_of(2, **(ONE_JUMP | {"cooldown": "0d"}))
+    unanswered(watch, (2, 3))
+    watch.answer(f"habits:{week(3).key}", "real")
+    assert watch.answer(f"habits:{week(2).key}", "real").consequence.endswith(
+        "m000, m001: the window ending 2024-01-29 00:00 asked for a training, which knows this one too."
+    )
+    assert {run for _, run in all_released(watch)} == {f"decision__{week(3).key}"}
+
+
+def test_a_fault_leaves_the_next_week_s_training_free(fleet_of: Fleets) -> None:
+    watch = fleet_of(2, **ONE_JUMP)
+    unanswered(watch, (2, 3))
+    watch.answer(f"habits:{week(2).key}", "fault")
+    watch.answer(f"habits:{week(3).key}", "real")
+    assert {run for _, run in all_released(watch)} == {f"decision__{week(3).key}"}
+
+
+def test_the_fleet_s_budget_is_counted_again_when_the_answer_comes(fleet_of: Fleets) -> None:
+    watch = fleet_of(6, fleet="{common_cause: 2, budget: 3, budget_period: 28d}")
+    unanswered(watch, (2,), ("m002", "m001"))
+    for model in ("m003", "m004"):
+        assert watch.decide(model, week(2), drift()).verdict == "retrain"
+    assert watch.answer(f"habits:{week(2).key}", "real").consequence.endswith(
+        "are trained, each once: 1. Not trained all the same, by cool-down or budget: 1. "
+        "m001: the fleet's budget: 3 of 3 trainings in 28 d are spent."
+    )
+    assert [model for model, _ in all_released(watch)] == ["m002"], "who asked first is trained"
+
+
+def test_a_model_s_own_budget_is_counted_again_when_the_answer_comes(fleet_of: Fleets) -> None:
+    watch = fleet_of(3, cooldown="0d, budget: 1, budget_period: 28d")
+    unanswered(watch, (2,))
+    assert watch.decide("m000", week(1), drift()).verdict == "retrain"
+    assert watch.answer(f"habits:{week(2).key}", "real").consequence.endswith(
+        "m000: budget: 1 of 1 trainings in 28 d are spent."
+    )
+    assert [model for model, _ in all_released(watch)] == ["m001"]
+
+
+def test_two_answers_at_once_release_each_model_once(fleet_of: Fleets) -> None:
+    watch = fleet_of(2, **ONE_JUMP)
+    unanswered(watch, (2, 3))
+    keys = [each.key for each in watch.ledger.incidents()]
+    with ThreadPoolExecutor() as pool:
+
+        def hold(_: Any) -> Decision:
+            # Both look, and none may record while somebody decides.
+            pending.extend(pool.submit(watch.answer, key, "real") for key in keys)
+            wait(pending, timeout=1)
+            assert not any(each.done() for each in pending)
+            raise KeyError("nothing is decided")
+
+        pending: list[Future[Any]] = []
+        with pytest.raises(KeyError):
+            watch.ledger.decide_once("m000:held", hold)
+        said = [each.result().consequence for each in pending]
+    assert sorted("Not trained all the same" in each for each in said) == [False, True]
+    assert sorted(model for model, _ in all_released(watch)) == ["m000", "m001"]
 
 
 def test_two_incidents_never_share_a_run_id_and_a_plain_key_stays_readable() -> None:

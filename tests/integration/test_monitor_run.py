@@ -198,7 +198,7 @@ def test_a_calm_week_is_kept_and_the_ledger_says_why(shop: Shop) -> None:
     assert done["reason"].endswith(
         "labelled rows is within 10 % of the holdout's 0.6000; "
         "0 of 3 columns drifted (share 0.00 < 0.50); the champion's data is 14 d old (limit 91 d); "
-        "0 new labelled rows < 100,000"
+        "new labelled rows were not counted"
     )
     stored = shop.ledger.decisions("churn")[0]
     assert (stored.key, stored.window, stored.decided_by) == (done["key"], week(1), "week1")
@@ -485,6 +485,19 @@ def test_new_labelled_rows_are_counted_from_the_last_training_on(shop: Shop) -> 
     assert shop.monitor(1)["trigger"] == "new_rows"
 
 
+def test_new_rows_are_unknown_where_no_training_is_recorded_and_none_where_one_has_seen_them_all(
+    shop: Shop,
+) -> None:
+    policy = MODEL[: MODEL.index("  rules:")] + "  rules: [{rule: new_rows, at_least: 1}]\n"
+    shop.write("feature_repo/models/churn.yaml", policy)
+    shop.live_week(0)
+    assert shop.run(0).join_labels()["new_rows"] is None
+    done = shop.monitor(0)
+    assert (done["verdict"], done["reason"]) == ("insufficient", "new labelled rows were not counted")
+    shop.ledger.record_training(Training("late", "churn", None, week(0).end, "1", "pass", (), {}))
+    assert shop.run(0, "after").join_labels()["new_rows"] == 0
+
+
 def test_a_week_before_the_first_champion_says_what_to_do(tmp_path: Path) -> None:
     shop = Shop(tmp_path)
     shop.registry.initialise()
@@ -676,7 +689,7 @@ def test_labels_are_those_known_at_the_end_of_the_window(shop: Shop) -> None:
     }
     assert joined == {
         **counted,
-        "new_rows": 0,
+        "new_rows": None,
         "unpredicted": 0,
         "broken": 0,
         "without_key": 0,

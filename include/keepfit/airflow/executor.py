@@ -4,11 +4,14 @@ import multiprocessing
 import signal
 from collections.abc import Sequence
 from multiprocessing.process import BaseProcess
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.executors import local_executor
 from airflow.executors.base_executor import BaseExecutor
 from airflow.executors.workloads import ExecutorWorkload
+
+if TYPE_CHECKING:
+    from airflow.executors.workloads.types import WorkloadKey
 
 
 # By this name Airflow knows it as local.
@@ -20,7 +23,7 @@ class LocalExecutor(local_executor.LocalExecutor):
     task has begun leaves it queued for good, and with one run at a time all runs of its DAG wait behind it.
     """
 
-    _begun: dict[int, tuple[ExecutorWorkload, BaseProcess]]
+    _begun: dict["WorkloadKey", tuple[ExecutorWorkload, BaseProcess]]
 
     def start(self) -> None:
         """Begin with nothing."""
@@ -28,11 +31,11 @@ class LocalExecutor(local_executor.LocalExecutor):
 
     def sync(self) -> None:
         """Tell of each task's process that has ended."""
-        for pid, (workload, process) in list(self._begun.items()):
+        for key, (workload, process) in list(self._begun.items()):
             if process.exitcode is not None:
-                del self._begun[pid]
+                del self._begun[key]
                 state = workload.failure_state if process.exitcode else workload.success_state
-                self.change_state(workload.key, state)
+                self.change_state(key, state)
                 process.close()
 
     def end(self) -> None:
@@ -56,7 +59,8 @@ class LocalExecutor(local_executor.LocalExecutor):
                 self.change_state(workload.key, workload.running_state, remove_running=False)
             process = multiprocessing.Process(target=_run, args=(workload,))
             process.start()
-            self._begun[process.pid or 0] = (workload, process)
+            # Not by its pid: one that has ended is reaped as the next one starts, which may get the same.
+            self._begun[workload.key] = (workload, process)
 
 
 def _run(workload: ExecutorWorkload) -> None:

@@ -11,7 +11,7 @@ from airflow.sdk import DAG, Context, Param, get_current_context, task
 from keepfit.airflow.conf import Trigger
 from keepfit.airflow.dag import new_dag
 from keepfit.airflow.operators import trigger_runs
-from keepfit.spec import Project
+from keepfit.spec import Project, load_project
 
 if TYPE_CHECKING:
     from keepfit.ledger import Ledger
@@ -65,7 +65,7 @@ class Ask(HITLOperator):
         user: Mapping[str, str] = said["responded_by_user"] or {}
         why = said["params_input"].get("why")
         case = answer_case(
-            _ledger(self.asked["root"]),
+            load_project(Path(self.asked["root"])),
             self.asked["incident"],
             said["chosen_options"][0].lower(),
             who=user.get("name") or user.get("id") or "unknown",

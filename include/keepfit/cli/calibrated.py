@@ -1,7 +1,7 @@
 """What a calibration found, in tables for a terminal."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -47,6 +47,19 @@ def told(found: Mapping[str, Any]) -> Iterator[str]:
         [(said, _figure(each["used"]), *_alarm(each)) for said, each in signals.items()],
     )
     yield from _reasons(found)
+    yield from _tested(found["about"].get("tested", ()))
+
+
+def _tested(columns: Sequence[str]) -> Iterator[str]:
+    """Say what the figures are not for: a p-value hangs on the rows, so no threshold for it lasts."""
+    if columns:
+        yield ""
+        yield (
+            f"Monitoring compares {', '.join(columns)} by p-values, and all above are distances: their "
+            "thresholds and shifts, the share of drifted columns and the weighted drift are not those that "
+            "monitoring sees. Set monitor.drift.method to jensenshannon or psi (or wasserstein, for "
+            "numbers), and calibrate again. Scores and jumps are compared by distances either way."
+        )
 
 
 def _left_out(left_out: Mapping[str, str]) -> Iterator[str]:

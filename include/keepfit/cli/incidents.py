@@ -47,7 +47,7 @@ def incidents(
         if key is None:
             _list(ledger)
         else:
-            _answer_or_show(ledger, key, answer, why)
+            _answer_or_show(project, ledger, key, answer, why)
             _start(project, ledger, key, start=start)
 
 
@@ -78,7 +78,9 @@ def _models(case: "Case") -> str:
     return "; ".join(told) or "-"
 
 
-def _answer_or_show(ledger: "Ledger", key: str, answer: str | None, why: str | None) -> None:
+def _answer_or_show(
+    project: Project, ledger: "Ledger", key: str, answer: str | None, why: str | None
+) -> None:
     from keepfit.pipeline.answering import answer_case
     from keepfit.pipeline.incident import find_case
 
@@ -87,7 +89,7 @@ def _answer_or_show(ledger: "Ledger", key: str, answer: str | None, why: str | N
         typer.echo(f"{case.subject}\n\n{case.body}\n" if case.answer is None else case.body)
     else:
         at = datetime.now(UTC)
-        case = answer_case(ledger, key, answer, who=getpass.getuser(), why=why, at=at)
+        case = answer_case(project, key, answer, who=getpass.getuser(), why=why, at=at)
     typer.echo(case.consequence)
 
 

@@ -1,11 +1,17 @@
 """Incidents: a cause that several models have in common, and what somebody said it was."""
 
-from sqlalchemy import ColumnElement, and_, exists, true
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from sqlalchemy import ColumnElement, exists, true
 
 from keepfit.errors import LedgerError
+from keepfit.ledger.chain import append
+from keepfit.ledger.engine import transaction
+from keepfit.ledger.past import Past
 from keepfit.ledger.records import Decision, Incident, IncidentAnswer
-from keepfit.ledger.store import Store
-from keepfit.ledger.tables import decisions, incident_answers, incidents
+from keepfit.ledger.store import Store, row_of
+from keepfit.ledger.tables import incident_answers, incidents
 
 
 class Incidents(Store):
@@ -25,8 +31,16 @@ class Incidents(Store):
         answered = exists().where(incident_answers.c.incident_key == incidents.c.key)
         return self._found(~answered if open_only else true())
 
-    def answer_incident(self, answer: IncidentAnswer) -> IncidentAnswer:
+    def answer_incident(
+        self, answer: IncidentAnswer, keep_back: Callable[[Past], Mapping[str, str]] | None = None
+    ) -> IncidentAnswer:
         """Record what an incident was; the first answer stands, and is returned.
+
+        Args:
+            answer: What somebody said.
+            keep_back: Says which held decisions the answer trains all the same not, and why, by what it finds
+                in the ledger with all others waiting. It is quick, and asks the ledger only by what it is
+                given.
 
         Raises:
             LedgerError: There is no such incident.
@@ -36,8 +50,13 @@ class Incidents(Store):
             raise LedgerError(
                 f"There is no incident {answer.incident_key!r} to answer. Open are: {known or 'none'}."
             )
-        self._append(incident_answers, answer)
-        return self.incident_answer(answer.incident_key) or answer
+        with transaction(self._engine, alone=True) as connection:
+            past = Past(connection)
+            if stands := past.answers().get(answer.incident_key):
+                return stands
+            made = replace(answer, kept_back=keep_back(past) or None) if keep_back else answer
+            append(connection, incident_answers, row_of(made))
+        return made
 
     def incident_answer(self, key: str) -> IncidentAnswer | None:
         """Return what was said of an incident; None while it is open."""
@@ -51,16 +70,9 @@ class Incidents(Store):
         return {each.incident_key: each for each in found}
 
     def concerned(self, incident: Incident) -> list[Decision]:
-        """List the decisions that wait for an incident's answer or are blocked with it, by model and time.
-
-        A window may have several causes; the decision's evidence names all their incidents.
-        """
-        of = decisions.c
-        at_once = and_(of.window_start < incident.window_end, of.window_end > incident.window_start)
-        wanted = and_(of.verdict.in_(("held", "blocked")), at_once)
-        found = self._read(Decision, decisions, wanted, of.window_end)
-        named = (each for each in found if incident.key in each.incidents)
-        return sorted(named, key=lambda each: each.model)
+        """List the decisions that wait for an incident's answer or are blocked with it, by model and time."""
+        with transaction(self._engine) as connection:
+            return Past(connection).concerned(incident)
 
     def _found(self, wanted: ColumnElement[bool]) -> list[Incident]:
         return self._read(Incident, incidents, wanted, incidents.c.opened_at)

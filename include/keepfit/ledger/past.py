@@ -67,6 +67,18 @@ class Past:
         wanted = and_(of.view == view, of.window_start < window.end, of.window_end > window.start)
         return records(self._connection, Incident, incidents, wanted, of.opened_at)
 
+    def concerned(self, incident: Incident) -> list[Decision]:
+        """List the decisions that wait for an incident's answer or are blocked with it, by model and time.
+
+        A window may have several causes; the decision's evidence names all their incidents.
+        """
+        of = decisions.c
+        at_once = and_(of.window_start < incident.window_end, of.window_end > incident.window_start)
+        wanted = and_(of.verdict.in_(("held", "blocked")), at_once)
+        found = records(self._connection, Decision, decisions, wanted, of.window_end)
+        named = (each for each in found if incident.key in each.incidents)
+        return sorted(named, key=lambda each: each.model)
+
     def answers(self) -> dict[str, IncidentAnswer]:
         """Return what was said of incidents, by their keys."""
         of = incident_answers.c

@@ -213,6 +213,8 @@ class IncidentAnswer(_Record):
     who: str
     why: str
     answered_at: datetime = field(default_factory=_now)
+    kept_back: Mapping[str, str] | None = None
+    """The held decisions that are not trained though they are called real, by their keys, and why."""
 
 
 @dataclass(frozen=True)

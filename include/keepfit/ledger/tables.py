@@ -170,6 +170,7 @@ incident_answers = Table(
     _text("who"),
     _text("why"),
     _time("answered_at"),
+    Column("kept_back", JSON(none_as_null=True), nullable=True),
 )
 outcomes = Table(
     "outcomes",

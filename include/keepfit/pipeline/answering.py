@@ -2,13 +2,15 @@
 
 import hashlib
 import re
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Literal
 
 from keepfit.errors import ConfError, DecisionError
 from keepfit.ledger import Decision, IncidentAnswer, Ledger, train_run_id
-from keepfit.pipeline.fleet import as_released, is_released
 from keepfit.pipeline.incident import Case, find_case
+from keepfit.pipeline.let_go import as_released, giving_way, is_released
+from keepfit.spec import Project
 from keepfit.spec.problem import did_you_mean
 
 Word = Literal["fault", "real"]
@@ -16,13 +18,16 @@ WORDS: tuple[Word, ...] = ("fault", "real")
 _PLAIN = re.compile(r"[^A-Za-z0-9_.~:+-]")
 
 
-def answer_case(ledger: Ledger, key: str, word: str, *, who: str, why: str | None, at: datetime) -> Case:
-    """Record what an incident was; giving the very same answer again changes nothing.
+def answer_case(project: Project, key: str, word: str, *, who: str, why: str | None, at: datetime) -> Case:
+    """Record what an incident was, and which held trainings give way if it is real.
+
+    Giving the very same answer again changes nothing.
 
     Raises:
         ConfError: There is no such incident or answer, or no reason is given.
         DecisionError: It was answered before.
     """
+    ledger = Ledger(project.locations.ledger_url)
     case = find_case(ledger, key)
     if word not in WORDS:
         raise ConfError(f"{word!r} is no answer to {key}.{did_you_mean(word, WORDS)} Answer fault or real.")
@@ -30,8 +35,8 @@ def answer_case(ledger: Ledger, key: str, word: str, *, who: str, why: str | Non
     if not reason:
         raise ConfError(f"{key} is answered {word} without a reason. Say why: it is kept in the ledger.")
     said = IncidentAnswer(key, "fault" if word == "fault" else "real", who, reason, at)
-    stands = ledger.answer_incident(said)
-    if stands != said:
+    stands = ledger.answer_incident(said, lambda past: giving_way(project, past, said))
+    if replace(stands, kept_back=None) != said:
         raise DecisionError(
             f"{key} was answered {stands.answer} by {stands.who} at {stands.answered_at:%Y-%m-%d %H:%M} "
             f"({stands.why}). The first answer stands; {who}'s, {word}, is not taken."

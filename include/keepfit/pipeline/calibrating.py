@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from keepfit.errors import NotReadyError
 from keepfit.ledger import Ledger, spans
 from keepfit.pipeline.champion import LiveVersion, find_champion
+from keepfit.pipeline.comparing import reference_sketches
 from keepfit.pipeline.doubts import doubted_predictions
 from keepfit.pipeline.folder import RunFolder
 from keepfit.pipeline.monitored import PREDICTIONS, predictions_of, tables
@@ -70,8 +71,18 @@ class CalibrateRun:
             past.quiet, drift, false_alarms, thresholds_of(self.model), worth.shares if worth else None
         )
         told = {"every": every.total_seconds(), "version": self.champion.version}
-        told |= {"left_out": dict(past.left_out)}
+        told |= {"left_out": dict(past.left_out), "tested": self._tested()}
         return self.snapshot.folder.write(CALIBRATION, {**found.to_json(), "about": told})
+
+    def _tested(self) -> list[str]:
+        """Name the columns that are watched by p-values, while a calibration measures distances."""
+        from keepfit.steps.detect_drift import tested_columns
+
+        drift = self.model.monitor.drift
+        if drift is None:
+            return []
+        reference = reference_sketches(self.snapshot, self.champion)
+        return list(tested_columns(reference, self.champion.features, drift))
 
     def _span(self) -> Window:
         if self.snapshot.window:

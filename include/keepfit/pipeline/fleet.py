@@ -2,25 +2,21 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
-from keepfit.ledger import Decision, Incident, IncidentAnswer, Ledger, Past, incident_key, train_run_id
+from keepfit.ledger import Decision, Incident, Ledger, Past, incident_key
+from keepfit.pipeline.let_go import Answers, is_released, is_waiting, limit_of, near
 from keepfit.pipeline.origins import columns_of_models
 from keepfit.pipeline.snapshot import Snapshot
 from keepfit.policy import (
     CommonCause,
-    FleetLimit,
     Signals,
     Suspicion,
     common_causes,
     suspects,
 )
 from keepfit.policy.decide import faults, told_of
-from keepfit.spec.window import moved
 from keepfit.steps.decide import Memory
-
-Answers = Mapping[str, IncidentAnswer]
 
 
 class Fleet:
@@ -66,18 +62,13 @@ class Fleet:
 
     def _memory(self, past: Past, suspicions: Sequence[Suspicion]) -> Memory:
         """Gather what the ledger holds, with the cause that holds this window back."""
-        model, end, spec = self._snapshot.the_model.name, self._signals.window_end, self._spec
-        answers, period = past.answers(), spec.budget_period
-        fleet: list[Decision] = []
-        if spec.budget is not None:
-            within = (moved(end, -period, "The fleet's budget"), moved(end, period, "The fleet's budget"))
-            fleet = [*past.asked(*within), *past.held(*within)]
-        own = past.decisions(model)
+        model, answers = self._snapshot.the_model.name, past.answers()
+        fleet, own = near(past, self._spec, self._signals.window_end), past.decisions(model)
         return Memory(
             decisions=own,
             trainings=past.trainings(model),
-            fleet=[each for each in fleet if each.trigger != "feature_change"],
-            limit=FleetLimit(spec.budget, period / timedelta(days=1)),
+            fleet=fleet,
+            limit=limit_of(self._spec),
             common=self._holding(past, suspicions, answers),
             waiting=[each for each in fleet if each.model != model and is_waiting(each, answers)],
             released={each.key for each in (*own, *fleet) if is_released(each, answers)},
@@ -141,28 +132,3 @@ class Fleet:
         scores = {each["column"]: each["score"] for each in self._drift.get("columns", ())}
         drift = f" (drift {scores[column]:.3g})" if scores.get(column) is not None else ""
         return told[0] if told else f"{column} jumped from the window before{drift}"
-
-
-def is_released(decision: Decision, answers: Answers) -> bool:
-    """Tell whether a training was held, all its causes have been called real, and nothing else holds it."""
-    return _is_held_alone(decision) and _said_of(decision, answers) == {"real"}
-
-
-def is_waiting(decision: Decision, answers: Answers) -> bool:
-    """Tell whether a training is held that an answer to come may start."""
-    return _is_held_alone(decision) and None in _said_of(decision, answers)
-
-
-def _is_held_alone(decision: Decision) -> bool:
-    return decision.verdict == "held" and not decision.restrained
-
-
-def _said_of(decision: Decision, answers: Answers) -> set[str | None]:
-    return {answers[key].answer if key in answers else None for key in decision.incidents}
-
-
-def as_released(decision: Decision, answers: Answers) -> Decision:
-    """Return a decision as it counts by now: a training that was held and released is one to start."""
-    if not is_released(decision, answers):
-        return decision
-    return replace(decision, verdict="retrain", run_id=train_run_id(decision.window))

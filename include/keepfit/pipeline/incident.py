@@ -1,6 +1,6 @@
 """Incidents as a person meets them: what has happened, who waits, and what may be answered."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from keepfit.errors import ConfError
@@ -28,7 +28,7 @@ class Case:
     def to_train(self) -> tuple[str, ...]:
         """Name the held models whose trainings an answer starts."""
         held = (each for each in self.decisions if each.verdict == "held" and not each.restrained)
-        return tuple(dict.fromkeys(each.model for each in held))
+        return tuple(dict.fromkeys(each.model for each in held if each.key not in self._kept_back))
 
     @property
     def restrained(self) -> tuple[str, ...]:
@@ -65,11 +65,25 @@ class Case:
         how = f"{self.incident.key} is {_IS[said.answer]}, says {said.who}: {said.why}."
         if said.answer == "real":
             kept = f" Not trained all the same, by cool-down or budget: {len(rest)}." if rest else ""
-            return f"{how} The models it held are trained, each once: {len(self.to_train)}.{kept}"
+            way = "".join(f" {_named(names)}: {why}." for why, names in self._gave_way().items())
+            return f"{how} The models it held are trained, each once: {len(self.to_train)}.{kept}{way}"
         return (
             f"{how} No training of the models it held is started: {held}. The window is left out of "
             "trainings until it is published anew."
         )
+
+    @property
+    def _kept_back(self) -> Mapping[str, str]:
+        return (self.answer.kept_back if self.answer else None) or {}
+
+    def _gave_way(self) -> dict[str, tuple[str, ...]]:
+        """Name the models that are not trained by what was asked for or released meanwhile, by the reason."""
+        found: dict[str, tuple[str, ...]] = {}
+        for each in self.decisions:
+            if each.key in self._kept_back and each.model in self.restrained:
+                why = self._kept_back[each.key]
+                found[why] = (*found.get(why, ()), each.model)
+        return found
 
     def _waiting(self) -> Iterator[str]:
         if held := self.to_train:

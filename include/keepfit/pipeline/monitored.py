@@ -119,13 +119,15 @@ def is_reached(table: str, window: Window, ledger: Ledger) -> bool:
     return any(each.window_end is None or each.window_end >= window.end for each in published)
 
 
-def unseen_window(model: ModelSpec, window: Window, ledger: Ledger) -> Window | None:
-    """Return the times of label rows that no training has seen; None if there are none."""
+def unseen_windows(model: ModelSpec, window: Window, ledger: Ledger) -> tuple[Window, ...] | None:
+    """Return the times of label rows that no training has seen; None where no training is recorded."""
     trained = [each.as_of for each in ledger.trainings(model.name) if each.verdict != "error"]
-    if not trained or max(trained) >= window.end:
+    if not trained:
         return None
+    if max(trained) >= window.end:
+        return ()
     known = Window(max(trained), window.end)
-    return known.shifted(-model.label.delay) if _is_own(model) else known
+    return (known.shifted(-model.label.delay) if _is_own(model) else known,)
 
 
 def _is_own(model: ModelSpec) -> bool:

@@ -21,7 +21,7 @@ from keepfit.pipeline.monitored import (
     made_predictions,
     predictions_of,
     tables,
-    unseen_window,
+    unseen_windows,
 )
 from keepfit.pipeline.snapshot import Snapshot
 from keepfit.pipeline.storage import tells_of_storage
@@ -75,7 +75,7 @@ class MonitorRun:
         if self.champion is None:
             return self.folder.write("join_labels", {**asdict(LabelJoin(0, 0, 0, 0, None)), "new_rows": 0})
         labels, delay = labels_of(self.snapshot), self.model.label.delay
-        unseen = unseen_window(self.model, self.window, self.ledger)
+        unseen = unseen_windows(self.model, self.window, self.ledger)
         with (
             tables(self.snapshot, PREDICTIONS, LABELS) as connection,
             made_predictions(self.snapshot, connection, self._access) as made,
@@ -86,7 +86,9 @@ class MonitorRun:
             joined = join_labels(
                 connection, made, labels, window=self.window, delay=delay, out=out, without=broken
             )
-            new_rows = count_labels(connection, labels, unseen) if unseen else 0
+            counted = [count_labels(connection, labels, each) for each in unseen or ()]
+        # Nobody knows what a champion has seen whose training is recorded nowhere.
+        new_rows = None if unseen is None else sum(counted)
         said = {"told": [str(joined)], "warnings": list(joined.warnings())}
         return self.folder.write("join_labels", {**asdict(joined), "new_rows": new_rows, **said})
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from keepfit.backends.sketches import Sketch
 from keepfit.policy import MissingChange
 from keepfit.steps.comparable import Comparable, UnseenShare, comparable
-from keepfit.steps.distances import NUMBERS_ONLY, measure
+from keepfit.steps.distances import NUMBERS_ONLY, P_VALUES, Method, default_method, measure
 
 if TYPE_CHECKING:
     from keepfit.spec.model import DriftSpec
@@ -149,10 +149,31 @@ def _measure(found: _Found, spec: "DriftSpec") -> tuple[ColumnDrift, ...]:
     return tuple(measured)
 
 
+def tested_columns(
+    reference: Mapping[str, Sketch], features: Sequence[str], spec: "DriftSpec"
+) -> tuple[str, ...]:
+    """Name the features that are compared with a reference by p-values, which no calibration is for."""
+    enough = (
+        name
+        for name in spec.columns or features
+        if name in features and name in reference and reference[name].n >= spec.min_rows
+    )
+    return tuple(name for name in enough if _is_tested(reference[name], spec))
+
+
+def _is_tested(reference: Sketch, spec: "DriftSpec") -> bool:
+    return (_asked_for(reference, spec) or default_method(reference, reference)) in P_VALUES
+
+
+def _asked_for(reference: Sketch, spec: "DriftSpec") -> Method | None:
+    """Return the method asked for; one for numbers leaves categories to Evidently's default."""
+    is_for_it = spec.method not in NUMBERS_ONLY or reference.kind == "number"
+    return spec.method if spec.method != "default" and is_for_it else None
+
+
 def _drift(column: str, pair: Comparable, spec: "DriftSpec") -> ColumnDrift:
-    """Measure by the method asked for; one for numbers leaves categories to Evidently's default."""
-    is_for_it = spec.method not in NUMBERS_ONLY or pair.reference.kind == "number"
-    method = spec.method if spec.method != "default" and is_for_it else None
+    method = _asked_for(pair.reference, spec)
+    is_for_it = method is not None or spec.method == "default"
     found = measure(pair.reference, pair.current, method, spec.threshold if is_for_it else None)
     return ColumnDrift(column, found.method, found.score, found.threshold, found.drifted, found.noise)
 

@@ -71,7 +71,7 @@ def fill(url: str) -> Ledger:
         features.record_edit(Edit(number, "d", {"a": [1.5]}, ("view b",), "r", at))
         features.record_check(FeatureCheck("habits", "parity", True, "fit", {}, at, "r", at))
         ledger.open_incident(Incident(f"i{number}", "habits", *bounds, ("a", "b"), 3, "nulls", "sweep", at))
-        ledger.answer_incident(IncidentAnswer(f"i{number}", "fault", "anna", "a sensor", at))
+        ledger.answer_incident(IncidentAnswer(f"i{number}", "fault", "anna", "a sensor", at, {"k": "ü"}))
         ledger.record_outcomes(
             Outcome("churn", "1", "champion", *bounds, metric, value, 7, 0.5, "r", at)
             for metric, value in (("auc", 0.1 + 0.2), ("f1", float("nan")), ("gain", 1))
