@@ -4,6 +4,7 @@ import multiprocessing
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
@@ -49,10 +50,11 @@ def executor(monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalExecutor]:
         monkeypatch.setenv("AIRFLOW__CORE__EXECUTION_API_SERVER_URL", url)
         made = LocalExecutor(parallelism=2)  # type: ignore[no-untyped-call]
         made.start()
+        before = psutil.Process().children()
         yield made
-        for process in psutil.Process().children():
-            if "LocalExecutor" in " ".join(process.cmdline()):
-                process.kill()
+        # Not by their titles: one that has only just begun has none yet.
+        for process in set(psutil.Process().children()) - set(before):
+            process.kill()
         made.end()
 
 
@@ -67,8 +69,10 @@ def hand(executor: LocalExecutor, *names: str) -> list[ExecuteTask]:
 def process_of(workload: ExecuteTask) -> psutil.Process:
     for _ in range(200):
         for process in psutil.Process().children():
-            if str(workload.ti.id) in " ".join(process.cmdline()):
-                return process
+            # One that has ended tells no title.
+            with suppress(psutil.NoSuchProcess):
+                if str(workload.ti.id) in " ".join(process.cmdline()):
+                    return process
         time.sleep(0.05)
     raise AssertionError(f"no process runs {workload.ti.task_id}")
 
