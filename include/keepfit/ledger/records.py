@@ -104,7 +104,7 @@ class Decision(_Record):
     @property
     def incidents(self) -> tuple[str, ...]:
         """The keys of all incidents it is part of, the widest first."""
-        return tuple(self.evidence.get("incidents", ()))
+        return tuple(self.evidence.get("incidents", filter(None, [self.incident_key])))
 
     @property
     def restrained(self) -> str:

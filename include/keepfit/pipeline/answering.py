@@ -8,8 +8,9 @@ from typing import Any, Literal
 
 from keepfit.errors import ConfError, DecisionError
 from keepfit.ledger import Decision, IncidentAnswer, Ledger, train_run_id
+from keepfit.pipeline.answers import as_released, is_released
 from keepfit.pipeline.incident import Case, find_case
-from keepfit.pipeline.let_go import as_released, giving_way, is_released
+from keepfit.pipeline.let_go import giving_way
 from keepfit.spec import Project
 from keepfit.spec.problem import did_you_mean
 

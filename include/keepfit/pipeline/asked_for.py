@@ -26,7 +26,7 @@ def refuse_unasked(project: Project, model: str | None, run_id: str, settings: M
     if model is None or decision is None:
         return
     from keepfit.ledger import Ledger
-    from keepfit.pipeline.let_go import as_released
+    from keepfit.pipeline.answers import as_released
 
     ledger = Ledger(project.locations.ledger_url)
     found = ledger.decision(decision)

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from keepfit.ledger import Decision, Ledger, Publication
+from keepfit.pipeline.answers import is_broken
 from keepfit.pipeline.snapshot import Snapshot
 from keepfit.policy import Signals, faults
 from keepfit.policy.decide import told_of
@@ -27,11 +28,8 @@ def broken_windows(snapshot: Snapshot, until: datetime) -> tuple[Window, ...]:
         until: No later window counts.
     """
     ledger = Ledger(snapshot.locations.ledger_url)
-    found = [
-        each
-        for each in ledger.decisions(snapshot.the_model.name)
-        if each.window_start < until and _is_broken(each, ledger)
-    ]
+    decided, answers = ledger.decisions(snapshot.the_model.name), ledger.incident_answers()
+    found = [each for each in decided if each.window_start < until and is_broken(each, answers)]
     if not found:
         return ()
     sources = _Sources(snapshot, ledger)
@@ -48,17 +46,6 @@ def left_out(built: "TrainingSet") -> Iterator[str]:
         f"{rows:,} rows are left out, since their data was found broken: {windows}. Repair the source and "
         "ingest these windows again; if the data was right, answer the incident with `real`."
     )
-
-
-def _is_broken(decision: Decision, ledger: Ledger) -> bool:
-    if decision.verdict not in ("blocked", "held"):
-        return False
-    keys = decision.evidence.get("incidents") or [decision.incident_key]
-    given = [ledger.incident_answer(key) for key in keys if key]
-    answers = [each.answer if each else None for each in given]
-    if decision.verdict == "held":
-        return "fault" in answers
-    return not answers or set(answers) != {"real"}
 
 
 class _Sources:

@@ -1,19 +1,12 @@
 """Windows whose data is in doubt: they do not say what is usual, neither to calibrate nor to find faults."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
-from keepfit.ledger import Decision, IncidentAnswer, Ledger
+from keepfit.ledger import Ledger
+from keepfit.pipeline.answers import is_doubted
 from keepfit.pipeline.broken import not_anew
 from keepfit.pipeline.monitored import predictions_of
 from keepfit.spec import ModelSpec, Window
-
-
-def is_doubted(decision: Decision, answers: Mapping[str, IncidentAnswer]) -> bool:
-    """Tell whether a window broke or is part of an incident, and nobody has called that real."""
-    if decision.verdict not in ("blocked", "held"):
-        return False
-    keys = decision.incidents or tuple(filter(None, [decision.incident_key]))
-    return {answers[key].answer if key in answers else None for key in keys} != {"real"}
 
 
 def doubted_predictions(model: ModelSpec, ledger: Ledger) -> Iterator[tuple[Window, str]]:

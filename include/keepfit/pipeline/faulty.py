@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from keepfit.ledger import Ledger
+from keepfit.pipeline.answers import is_doubted
 from keepfit.pipeline.calibrating import latest_calibration
 from keepfit.pipeline.comparing import WINDOW_SKETCHES, Compared
-from keepfit.pipeline.doubts import is_doubted
 from keepfit.pipeline.folder import RunFolder
 from keepfit.pipeline.snapshot import Snapshot
 

@@ -5,7 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 from keepfit.ledger import Decision, Incident, Ledger, Past, incident_key
-from keepfit.pipeline.let_go import Answers, is_released, is_waiting, limit_of, near
+from keepfit.pipeline.answers import Answers, is_released, is_waiting
+from keepfit.pipeline.let_go import limit_of, near
 from keepfit.pipeline.origins import columns_of_models
 from keepfit.pipeline.snapshot import Snapshot
 from keepfit.policy import (

@@ -1,38 +1,17 @@
-"""Trainings that incidents hold: which of them wait, which are let go, and which give way to others."""
+"""Trainings that an answer lets go, and which of them give way to others."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import cache
 
-from keepfit.ledger import Decision, IncidentAnswer, Past, train_run_id
+from keepfit.ledger import Decision, IncidentAnswer, Past
+from keepfit.pipeline.answers import Answers, is_released
 from keepfit.policy import FleetLimit, Signals
 from keepfit.policy.restraint import restraint
 from keepfit.spec import Project
 from keepfit.spec.fleet import FleetSpec
 from keepfit.spec.window import moved
 from keepfit.steps.decide import Memory
-
-Answers = Mapping[str, IncidentAnswer]
-
-
-def is_released(decision: Decision, answers: Answers) -> bool:
-    """Tell whether a training was held, all its causes have been called real, and nothing else holds it."""
-    if not _is_held_alone(decision) or _said_of(decision, answers) != {"real"}:
-        return False
-    return not any(decision.key in (answers[key].kept_back or ()) for key in decision.incidents)
-
-
-def is_waiting(decision: Decision, answers: Answers) -> bool:
-    """Tell whether a training is held that an answer to come may start."""
-    return _is_held_alone(decision) and None in _said_of(decision, answers)
-
-
-def as_released(decision: Decision, answers: Answers) -> Decision:
-    """Return a decision as it counts by now: a training that was held and released is one to start."""
-    if not is_released(decision, answers):
-        return decision
-    return replace(decision, verdict="retrain", run_id=train_run_id(decision.window))
 
 
 def limit_of(spec: FleetSpec) -> FleetLimit:
@@ -100,11 +79,3 @@ def _restraint(project: Project, past: Past, before: Answers) -> Callable[[Decis
         return restraint(signals, model.policy, history, limit_of(spec))
 
     return restrained
-
-
-def _is_held_alone(decision: Decision) -> bool:
-    return decision.verdict == "held" and not decision.restrained
-
-
-def _said_of(decision: Decision, answers: Answers) -> set[str | None]:
-    return {answers[key].answer if key in answers else None for key in decision.incidents}
