@@ -408,8 +408,8 @@ def test_a_training_that_failed_is_done_again_and_one_that_was_judged_is_not(
 
 def test_audit_names_a_row_that_was_changed_by_hand_and_a_head_that_is_gone(lived: Path) -> None:
     whole = keepfit("audit", "--root", lived)
-    links, head = (line.split()[-1] for line in whole.stdout.splitlines())
-    assert (whole.exit_code, links, len(head)) == (0, "4", 64)
+    links, findings, head = (line.split()[-1] for line in whole.stdout.splitlines())
+    assert (whole.exit_code, links, findings, len(head)) == (0, "4", "0", 64)
     assert keepfit("audit", "--head", head, "--root", lived).exit_code == 0
     for nothing in ("", head[:10]):
         refused = keepfit("audit", "--head", nothing, "--root", lived)
@@ -421,7 +421,7 @@ def test_audit_names_a_row_that_was_changed_by_hand_and_a_head_that_is_gone(live
         connection.execute("DROP TRIGGER decisions_refuse_update")
         connection.execute("UPDATE decisions SET verdict = 'retrain'")
     changed = keepfit("audit", "--root", lived)
-    assert changed.exit_code == 1
+    assert (changed.exit_code, changed.stdout.splitlines()[1]) == (1, "findings  1")
     assert changed.stderr.startswith('decisions, row ["k"]: changed since link 2 sealed it. Put it right')
 
 

@@ -29,7 +29,7 @@ def audit(head: Head = None, root: Root = None) -> None:
         typer.echo(finding, err=True)
     if len(found.findings) > _SHOWN:
         typer.echo(f"and {len(found.findings) - _SHOWN} more findings", err=True)
-    typer.echo(f"links  {found.links}\nhead   {found.head}")
+    typer.echo(f"links     {found.links}\nfindings  {len(found.findings)}\nhead      {found.head}")
     if found.findings:
         raise typer.Exit(1)
 
