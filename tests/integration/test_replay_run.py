@@ -19,13 +19,14 @@ from keepfit.cli.app import app
 from keepfit.ledger import Ledger, Publication, migrate
 from keepfit.pipeline.replaying import ReplayRun
 from keepfit.pipeline.snapshot import open_snapshot, take_snapshot
+from keepfit.pipeline.trained import TrainedSoFar
 from keepfit.pipeline.training import TrainingRun
 from keepfit.policy import Matrix
 from keepfit.spec import Window
 from keepfit.steps.evaluate import Champion, Evaluation, evaluate
 from keepfit.steps.gate import gate
 from keepfit.steps.metrics import log_loss
-from keepfit.steps.split import Split, split_by_time
+from keepfit.steps.split import Split
 
 pytestmark = pytest.mark.filterwarnings("ignore:fetch_arrow_table:DeprecationWarning")
 
@@ -191,12 +192,8 @@ class Live:
     def model(self, cut: int) -> tuple[Any, Evaluation, Split]:
         """Return the candidates that a training as of a cut makes, the best first, and the split."""
         run = self._history.train(self._matrix.windows[cut].start)
-        split = split_by_time(
-            pd.read_parquet(run.folder.file("training_set.parquet")),
-            self.spec.train.holdout,
-            self.spec.label.delay,
-        )
-        candidates = [run._candidate(index) for index in range(2)]
+        done = TrainedSoFar(run.snapshot)
+        split, candidates = done.split, [done.candidate(index) for index in range(2)]
         evaluation, _ = evaluate(candidates, None, split, self.spec)
         return candidates, evaluation, split
 
