@@ -222,3 +222,4 @@ def test_replay_takes_the_decisions_of_the_live_loop(loop: Loop) -> None:
     # No challenger is trained on broken data; a cell has one, which the walk does not look at.
     known[BROKEN] = replace(known[BROKEN], regret=None)
     assert [figures(each) for each in known] == measured
+    assert any(each["performance"]["baseline_noise"] for each in measured), "the mean label was known, too"
