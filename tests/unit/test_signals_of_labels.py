@@ -103,7 +103,7 @@ def test_the_mean_label_of_the_holdout_is_held_beside_the_champion_on_the_same_r
     close = beside(rows.assign(score=0.41), 0.4)
     assert close.baseline_noise is not None
     assert close.noise is not None
-    assert close.baseline_noise < 0.2 * close.noise, "days that are hard for both are no noise between them"
+    assert close.baseline_noise < 0.5 * close.noise, "days that are hard for both are no noise between them"
 
 
 def test_a_champion_that_is_as_good_as_the_mean_label_is_seldom_called_worse() -> None:
