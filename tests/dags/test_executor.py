@@ -67,7 +67,7 @@ def hand(executor: LocalExecutor, *names: str) -> list[ExecuteTask]:
 
 
 def process_of(workload: ExecuteTask) -> psutil.Process:
-    for _ in range(200):
+    for _ in range(2400):
         for process in psutil.Process().children():
             # One that has ended tells no title.
             with suppress(psutil.NoSuchProcess):
@@ -82,7 +82,7 @@ def test_a_killed_process_is_told_as_failed_and_the_next_task_takes_its_slot(exe
     assert executor.running == {first.key, second.key}
     assert list(executor.queued_tasks) == [third.key]
     process_of(first).kill()
-    for _ in range(200):
+    for _ in range(2400):
         executor.heartbeat()
         if executor.event_buffer:
             break
@@ -109,7 +109,7 @@ def test_a_task_is_told_of_though_a_later_process_got_the_pid_of_its_own(
     for each in (first, second):
         process_of(each).kill()
     told: dict[Any, Any] = {}
-    for _ in range(200):
+    for _ in range(2400):
         executor.heartbeat()
         told |= executor.get_event_buffer()
         if not executor.running:

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -32,7 +33,7 @@ NAMES = ["serving", "api-server", "scheduler", "dag-processor", "triggerer", "ml
 Keepfit = Callable[..., subprocess.CompletedProcess[str]]
 
 
-def until(fact: Callable[[], object], within: float = 90.0) -> None:
+def until(fact: Callable[[], object], within: float = 300.0) -> None:
     end = time.monotonic() + within
     while not fact():
         assert time.monotonic() < end, "it did not happen in time"
@@ -62,12 +63,11 @@ def test_up_starts_everything_and_says_where(project: Path, up: Status, keepfit:
 def test_everything_listens_on_loopback_only(up: Status) -> None:
     assert up.supervisor
     family = psutil.Process(up.supervisor.pid).children(recursive=True)
-    listening = [
-        each.laddr
-        for process in family
-        for each in process.net_connections("inet")
-        if each.status == "LISTEN"
-    ]
+    listening = []
+    for process in family:
+        # Those that parse a DAG file, or run a task, end at any moment.
+        with suppress(psutil.NoSuchProcess):
+            listening += [each.laddr for each in process.net_connections("inet") if each.status == "LISTEN"]
     assert up.ports
     assert {port for _, port in listening} == {up.ports.airflow, up.ports.mlflow, up.ports.serving}
     assert {address for address, _ in listening} == {HOST}
@@ -75,7 +75,10 @@ def test_everything_listens_on_loopback_only(up: Status) -> None:
 
 def test_the_libraries_of_tasks_begin_to_load_with_the_scheduler(up: Status) -> None:
     scheduler = psutil.Process({each.name: each.pid for each in up.components}["scheduler"])
-    commands = [" ".join(child.cmdline()) for child in scheduler.children()]
+    commands = []
+    for child in scheduler.children():
+        with suppress(psutil.NoSuchProcess):
+            commands.append(" ".join(child.cmdline()))
     assert [command for command in commands if "forkserver" in command and PRELOAD in command]
 
 
@@ -83,7 +86,7 @@ def test_a_task_finds_the_libraries_loaded_and_its_log_can_be_read(airflow: Airf
     airflow.unpause("hello")
     assert airflow.trigger("hello", "first", {})
     assert not airflow.trigger("hello", "first", {})
-    assert airflow.wait("hello", "first", within=120) == "success"
+    assert airflow.wait("hello", "first", within=400) == "success"
     task = "/dags/hello/dagRuns/first/taskInstances/greet"
     loaded = airflow.get(f"{task}/xcomEntries/return_value")["value"]
     assert loaded == ["evidently", "feast", "great_expectations", "mlflow"]
@@ -128,7 +131,7 @@ def test_a_database_that_is_killed_is_started_again(
     os.kill(killed or 0, signal.SIGKILL)
     until(lambda: postgres.pid() not in (None, killed))
     assert airflow.trigger("hello", "after_the_crash", {})
-    assert airflow.wait("hello", "after_the_crash", within=120) == "success"
+    assert airflow.wait("hello", "after_the_crash", within=250) == "success"
     until(lambda: status(project).healthy)
 
 

@@ -34,7 +34,7 @@ time.sleep(60)
 """
 
 
-def until(fact: Callable[[], object], within: float = 10.0) -> None:
+def until(fact: Callable[[], object], within: float = 120.0) -> None:
     end = time.monotonic() + within
     while not fact():
         assert time.monotonic() < end, "it did not happen in time"
@@ -81,7 +81,7 @@ def test_a_lock_is_given_back_when_its_holder_is_killed(tmp_path: Path) -> None:
         assert not lock.try_take()
         holder.kill()
         holder.wait()
-        assert lock.try_take(within=5)
+        assert lock.try_take(within=60)
 
 
 def test_programs_do_not_inherit_a_lock(tmp_path: Path) -> None:
@@ -107,7 +107,8 @@ def test_many_share_a_lock_and_the_last_can_take_it(tmp_path: Path) -> None:
 def test_a_home_keeps_its_ports_while_they_are_free(tmp_path: Path) -> None:
     ports = choose_ports(tmp_path)
     assert choose_ports(tmp_path) == ports
-    wished = Ports(ports.airflow + 7, ports.airflow + 9, ports.airflow + 11)
+    wished = choose_ports(tmp_path / "another")
+    assert wished != ports
     assert choose_ports(tmp_path, wished) == wished
 
 
@@ -118,7 +119,7 @@ def test_a_port_of_another_program_is_not_chosen(tmp_path: Path) -> None:
         after = choose_ports(tmp_path, before)
     assert after.airflow not in (before.airflow, before.mlflow)
     assert after.mlflow == before.mlflow
-    assert is_free(before.airflow, within=5)
+    assert is_free(before.airflow, within=60)
 
 
 # Credentials
@@ -237,7 +238,7 @@ def test_a_component_that_dies_too_often_is_left_alone_and_shows_its_last_words(
 ) -> None:
     worker = component("print('no database'); raise SystemExit(3)")
     deaths = 0
-    end = time.monotonic() + 60
+    end = time.monotonic() + 300
     while state(worker) != "failed" and time.monotonic() < end:
         deaths += worker.check()
         worker._again_at = 0  # does not wait out the pauses
@@ -351,7 +352,8 @@ def test_no_free_port_is_an_error_that_says_so(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr("keepfit.embedded.ports._LAST", port + 1)
     with (
         socket.create_server((HOST, port)),
-        pytest.raises(EmbeddedError, match=f"No port between {port} and"),
+        # From the home's own place on, which is that port unless another program holds it.
+        pytest.raises(EmbeddedError, match=rf"No port between \d+ and {port + 1} of {HOST} is free"),
     ):
         choose_ports(tmp_path)
 

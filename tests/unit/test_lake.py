@@ -236,7 +236,7 @@ def go(*processes: subprocess.Popen[str]) -> None:
 
 def ended(*processes: subprocess.Popen[str]) -> None:
     for process in processes:
-        process.communicate(timeout=60)
+        process.communicate(timeout=300)
         assert process.returncode == 0
 
 
@@ -284,7 +284,7 @@ def test_a_publisher_killed_in_the_middle_leaves_the_old_window_whole(tmp_path: 
         go(process)
         time.sleep(wait)
         os.kill(process.pid, signal.SIGKILL)
-        process.communicate(timeout=60)
+        process.communicate(timeout=300)
         values = [row["value"] for row in published(lake)]
         assert len(values) == 50_000
         assert len(set(values)) == 1

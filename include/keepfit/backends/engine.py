@@ -104,3 +104,9 @@ def count(connection: Connection, relation: str) -> int:
     """Count the rows of a table, view or query in brackets."""
     row = connection.execute(f"SELECT count(*) FROM {relation}").fetchone()
     return int(row[0]) if row else 0
+
+
+def threads_of(connection: Connection) -> int:
+    """Return how many threads a connection may use."""
+    row = connection.execute("SELECT current_setting('threads')").fetchone()
+    return int(row[0]) if row else 1

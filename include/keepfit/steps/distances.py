@@ -65,7 +65,9 @@ def measure(
 
 def default_method(reference: Sketch, current: Sketch) -> Method:
     """Choose as Evidently does."""
-    distinct = len(np.union1d(reference.values, current.values))
+    distinct = max(len(reference.values), len(current.values))
+    if distinct <= _FEW:
+        distinct = len(np.union1d(reference.values, current.values))
     many = reference.kind == "number" and distinct > _FEW
     if reference.n > _SMALL:
         return "wasserstein" if many else "jensenshannon"

@@ -130,5 +130,5 @@ def in_processes(target: Callable[..., None], arguments: list[tuple[Any, ...]]) 
     for process in started:
         process.start()
     for process in started:
-        process.join(120)
+        process.join(300)
     return [process.exitcode for process in started]

@@ -136,7 +136,7 @@ class Answering:
     headers: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.client = httpx.Client(base_url=self.url, headers=self.headers, timeout=20, trust_env=False)
+        self.client = httpx.Client(base_url=self.url, headers=self.headers, timeout=120, trust_env=False)
 
     def predict(self, body: Any = None, model: str = MODEL, **headers: str) -> httpx.Response:
         asked = {"features": ROW} if body is None else body
@@ -153,10 +153,10 @@ class Answering:
 
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(20)
+        return self.process.wait(120)
 
 
-def until(true: Callable[[], Any], what: str = "it", seconds: float = 60.0) -> None:
+def until(true: Callable[[], Any], what: str = "it", seconds: float = 240.0) -> None:
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, f"{what} did not happen within {seconds} s"
@@ -282,7 +282,7 @@ class Shop:
         finally:
             answering.client.close()
             process.kill()
-            process.wait(20)
+            process.wait(120)
 
     def _answers(self, answering: Answering, path: str) -> bool:
         assert answering.process.poll() is None, self.log.read_text()

@@ -29,7 +29,7 @@ def under_load(server: Answering, seconds: float, meanwhile: Callable[[], Awaita
 
     async def run() -> None:
         done = asyncio.Event()
-        async with httpx.AsyncClient(base_url=server.url, timeout=20, trust_env=False) as client:
+        async with httpx.AsyncClient(base_url=server.url, timeout=120, trust_env=False) as client:
             asking = [asyncio.create_task(ask(client, done)) for _ in range(4)]
             await meanwhile()
             await asyncio.sleep(seconds)
@@ -41,7 +41,7 @@ def under_load(server: Answering, seconds: float, meanwhile: Callable[[], Awaita
 
 
 async def served(server: Answering, version: str) -> None:
-    async with httpx.AsyncClient(base_url=server.url, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=server.url, timeout=120, trust_env=False) as client:
         while (await client.get("/models")).json()["models"][0]["champion"]["version"] != version:
             await asyncio.sleep(0.05)
 

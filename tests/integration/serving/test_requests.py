@@ -282,7 +282,7 @@ TOO_LONG = "The body is longer than 20,000 bytes. Split the request, or raise se
 
 def test_a_body_that_is_announced_as_too_long_is_refused_before_it_is_sent(server: Answering) -> None:
     host, port = server.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=10) as connection:
+    with socket.create_connection((host, int(port)), timeout=120) as connection:
         head = f"POST /models/{MODEL}/predict HTTP/1.1\r\nHost: {host}\r\nContent-Length: 90000000000\r\n\r\n"
         connection.sendall(head.encode())
         answer = connection.makefile("rb").read()

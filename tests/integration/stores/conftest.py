@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -147,12 +148,12 @@ def redis_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     folder = tmp_path_factory.mktemp("redis")
     with subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL) as process:
         client = redis.Redis(port=port)
-        for _ in range(100):
-            try:
+        for _ in range(2400):
+            assert process.poll() is None, "redis-server has ended before it answered"
+            with suppress(redis.ConnectionError):
                 client.ping()
                 break
-            except redis.ConnectionError:
-                time.sleep(0.05)
+            time.sleep(0.05)
         yield port
         client.close()
         process.terminate()

@@ -1,11 +1,13 @@
 """Sketch columns of a table, view or query: the engine reads, casts, and counts texts; numbers in NumPy."""
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 
-from keepfit.backends.engine import Connection, columns_of, count, identifier
+from keepfit.backends.engine import Connection, columns_of, count, identifier, threads_of
 from keepfit.backends.sketches.cells import CAP
 from keepfit.backends.sketches.sketch import Kind, Sketch, of_numbers, of_texts
 
@@ -53,13 +55,17 @@ def _kind(stored: str) -> Kind | None:
 def _numbers(connection: Connection, relation: str, types: Mapping[str, str]) -> dict[str, Sketch]:
     wanted = ", ".join(f"{_number(name, stored)} AS {identifier(name)}" for name, stored in types.items())
     found = {name: of_numbers(np.zeros(0), 0) for name in types}
-    for batch in connection.execute(f"SELECT {wanted} FROM {relation}").to_arrow_reader(_BATCH):
-        for name, column in zip(types, batch.columns, strict=True):
-            values = column.to_numpy(zero_copy_only=False)
-            more = of_numbers(values, len(values), least=found[name].exponent)
-            found[name] = found[name].merge(more)
+    with ThreadPoolExecutor(threads_of(connection)) as pool:
+        for batch in connection.execute(f"SELECT {wanted} FROM {relation}").to_arrow_reader(_BATCH):
+            more = pool.map(_with_values, found.values(), batch.columns)
+            found = dict(zip(types, more, strict=True))
     asked = [name for name, stored in types.items() if _kind(stored) != "number"]
     return found | {name: _with_strange(connection, relation, name, found[name]) for name in asked}
+
+
+def _with_values(found: Sketch, column: pa.Array) -> Sketch:
+    values = column.to_numpy(zero_copy_only=False)
+    return found.merge(of_numbers(values, len(values), least=found.exponent))
 
 
 def _number(name: str, stored: str) -> str:

@@ -127,8 +127,9 @@ def of_numbers(values: Array, rows: int, *, least: int | None = None) -> Sketch:
     if not len(finite):
         return Sketch("number", rows, missing, np.zeros(0), np.zeros(0, np.int64), infinite)
     found = cells.counted(finite, least)
-    low, high, away = float(finite.min()), float(finite.max()), finite - finite.mean()
-    squares = float(away @ away) if high > low else 0.0
+    low, high = float(finite.min()), float(finite.max())
+    # Not by a dot product: it wakes the threads of BLAS, which then wait in a busy loop.
+    squares = float(finite.var()) * len(finite) if high > low else 0.0
     return Sketch(
         "number", rows, missing, found.means, found.counts, infinite, found.exponent, low, high, squares
     )
