@@ -112,7 +112,9 @@ def question(airflow: AirflowClient, dag_id: str, run_id: str) -> dict[str, Any]
     """What a human is asked, as soon as it is asked."""
     path = f"/dags/{dag_id}/dagRuns/{run_id}"
     for _ in range(1000):
-        if asked := airflow.get(f"{path}/hitlDetails")["hitl_details"]:
+        asked = airflow.get(f"{path}/hitlDetails")["hitl_details"]
+        # The question is there a little before its task waits for the answer.
+        if asked and airflow.get(f"{path}/taskInstances/approve")["state"] == "awaiting_input":
             found: dict[str, Any] = asked[0]
             return found
         assert airflow.get(path)["state"] != "failed", airflow.failure(dag_id, run_id)

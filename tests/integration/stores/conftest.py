@@ -20,6 +20,7 @@ import pytest
 import redis
 from feast import Entity, FeatureStore, FeatureView, Field, FileSource
 from feast.data_format import ParquetFormat
+from feast.infra.online_stores import sqlite as feast_sqlite
 from feast.repo_config import RepoConfig
 from feast.types import Float64, Int64
 from feast.value_type import ValueType
@@ -128,6 +129,13 @@ def stats(*rows: tuple[int, str, int | None], created: str | None = None) -> pd.
     if created:
         frame["written_at"] = pd.Timestamp(created, tz="UTC")
     return frame
+
+
+@pytest.fixture(autouse=True)
+def times_as_feast_tells_sqlite() -> None:
+    """Undo what pandas tells SQLite of times, for the whole process, as it writes to it in other tests."""
+    sqlite3.register_adapter(datetime, feast_sqlite.adapt_datetime_epoch)
+    sqlite3.register_converter("timestamp", feast_sqlite.convert_timestamp)
 
 
 @pytest.fixture(scope="session")

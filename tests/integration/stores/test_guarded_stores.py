@@ -230,6 +230,20 @@ def test_a_store_that_feast_filled_is_taken_over(repo: Repo) -> None:
     assert repo.served(guarded, 1, 2) == [2, 3]
 
 
+@pytest.mark.parametrize("repo", ["sqlite"], indirect=True)
+def test_a_store_that_feast_filled_beside_pandas_is_taken_over_too(repo: Repo) -> None:
+    plain = replace(repo, guarded=False, engine=False)
+    store = plain.apply()
+    repo.write(stats((1, "2024-01-02", 2), (2, "2024-01-02", 2)))
+    write_with_pandas()
+    plain.load(store)
+    assert {moment for _, _, moment, _ in repo.stored().values()} == {"2024-01-02 00:00:00"}
+    guarded = repo.apply()
+    repo.write(stats((1, "2024-01-01T23:59:59", 1), (2, "2024-01-02T00:00:01", 3)))
+    repo.load(guarded)
+    assert repo.served(guarded, 1, 2) == [2, 3]
+
+
 def test_rows_without_a_key_are_left_out(repo: Repo) -> None:
     store = repo.apply()
     rows = stats((1, "2024-01-01", 1), (2, "2024-01-01", 2)).astype({"driver_id": "Int64"})
@@ -376,6 +390,11 @@ def test_what_pandas_does_to_sqlite_leaves_the_store_readable(repo: Repo) -> Non
     store = repo.apply()
     repo.write(stats((1, "2024-01-01", 7)))
     repo.load(store)
+    write_with_pandas()
+    assert repo.served(store, 1) == [7]
+
+
+def write_with_pandas() -> None:
+    """Let pandas tell SQLite to keep times as texts."""
     with closing(sqlite3.connect(":memory:")) as other:
         pd.DataFrame({"at": [pd.Timestamp("2024-01-01")]}).to_sql("others", other, index=False)
-        assert repo.served(store, 1) == [7]

@@ -176,7 +176,10 @@ def _messages(entity: StoredEntity | None) -> tuple[datetime | None, dict[str, V
 
 
 def _upsert(table: str, view: FeatureView, features: list[str]) -> str:
-    """Write the statement for all features of one entity; where a value is newer, it is left alone."""
+    """Write the statement for all features of one entity; where a value is newer, it is left alone.
+
+    Feast's own store has written texts for times where pandas had told SQLite to.
+    """
     rows = [
         f"(?1, {literal(name)}, ?{6 + 2 * place}, ?{7 + 2 * place}, ?2, ?3, ?4, ?5)"
         for place, name in enumerate(features)
@@ -189,6 +192,8 @@ def _upsert(table: str, view: FeatureView, features: list[str]) -> str:
         ON CONFLICT (entity_key, feature_name) DO UPDATE
         SET {", ".join(f"{column} = excluded.{column}" for column in columns)}
         WHERE CASE
+            WHEN t.event_us IS NULL AND typeof(t.event_ts) = 'text'
+                THEN excluded.event_us / {_PER_SECOND} >= CAST(strftime('%s', t.event_ts) AS INTEGER)
             WHEN t.event_us IS NULL THEN excluded.event_ts >= t.event_ts
             WHEN excluded.event_us <> t.event_us THEN excluded.event_us > t.event_us
             ELSE {created if view.batch_source.created_timestamp_column else "true"}
