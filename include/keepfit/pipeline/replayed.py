@@ -71,7 +71,7 @@ class Replayed:
         return pd.read_parquet(self.folder.file(HISTORY), columns=list(columns) if columns else None)
 
     def known(self, spec: "ModelSpec", cut: Any, history: "pd.DataFrame") -> "pd.DataFrame":
-        """Return the rows of the history that a training as of a moment would take, with the labels known then.
+        """Return the rows of a history that a training as of a moment would take, as labelled then.
 
         Windows that the ledger knows as broken are left out, as a training leaves them out.
         """
