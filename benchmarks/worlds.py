@@ -39,6 +39,8 @@ class World:
     """Windows of history before the first cut."""
     trailing: int = TRAILING
     """Windows that a training takes, at most."""
+    levels: Array | None = None
+    """What is added to all labels of a window; a model knows the mean of those it was trained on."""
 
 
 def stationary(chance: np.random.Generator) -> World:
@@ -96,11 +98,10 @@ def _direction(chance: np.random.Generator) -> Array:
 
 def replayed(world: World, chance: np.random.Generator) -> Matrix:
     """Draw a history from a world, train at each cut, and measure each model in each window after it."""
-    history = _History(world, chance)
-    return matrix(WINDOWS, history.loss, measured=history.measured, passes=history.passes)
+    return History(world, chance).matrix()
 
 
-class _History:
+class History:
     """Rows of each window, a model of each cut, and the squares of what each missed in each window."""
 
     def __init__(self, world: World, chance: np.random.Generator) -> None:
@@ -109,10 +110,13 @@ class _History:
         self.rows = chance.normal(size=(size, ROWS, FEATURES)) + world.centres[:, None, :]
         noise = chance.normal(size=(size, ROWS)) * world.noise[:, None]
         label = np.einsum("trf,tf->tr", self.rows, world.slopes) + noise
+        self.label = label if world.levels is None else label + world.levels[:, None]
+        self._means = np.array([self._mean(cut) for cut in range(WINDOWS + 1)])
+        intercepts = np.zeros(WINDOWS + 1) if world.levels is None else self._means
         self.means = self.rows.mean(axis=1)
-        self.models = np.array([self._trained(PAST + cut, label) for cut in range(WINDOWS + 1)])
-        self.scores = np.einsum("trf,sf->str", self.rows, self.models)
-        self.missed = (self.scores - label) ** 2
+        self.models = np.array([self._trained(PAST + cut, intercepts[cut]) for cut in range(WINDOWS + 1)])
+        self.scores = np.einsum("trf,sf->str", self.rows, self.models) + intercepts[:, None, None]
+        self.missed = (self.scores - self.label) ** 2
         self.sorted = np.sort(self.scores, axis=2)
         self.fitted = [self._fitted(PAST + cut) for cut in range(WINDOWS)]
 
@@ -125,12 +129,21 @@ class _History:
         rows = self.rows[self._taken(now)].reshape(-1, FEATURES)
         return rows.mean(axis=0), rows.std(axis=0)
 
-    def _trained(self, now: int, label: Array) -> Array:
+    def _mean(self, cut: int) -> float:
+        """Return the mean label of a training's rows."""
+        return float(self.label[self._taken(PAST + cut)].mean())
+
+    def _trained(self, now: int, intercept: float) -> Array:
         taken = self._taken(now)
-        rows, known = self.rows[taken].reshape(-1, FEATURES), label[taken].ravel()
+        rows, known = self.rows[taken].reshape(-1, FEATURES), self.label[taken].ravel() - intercept
         return np.asarray(np.linalg.lstsq(rows, known, rcond=None)[0])
 
+    def matrix(self, passes: Callable[[int, int], bool] | None = None) -> Matrix:
+        """Return what replay walks over; by another gate, if one is given."""
+        return matrix(WINDOWS, self.loss, measured=self.measured, passes=passes or self.passes)
+
     def loss(self, cut: int, at: int) -> float:
+        """Return what the model of a cut loses in a window, per row."""
         return float(self.missed[cut, PAST + at].mean())
 
     def passes(self, champion: int, challenger: int) -> bool:
@@ -139,18 +152,30 @@ class _History:
         better = (self.missed[champion, held] - self.missed[challenger, held]).ravel()
         return bool(better.mean() > SURE * better.std() / np.sqrt(better.size))
 
+    def useful(self, cut: int) -> bool:
+        """Ask whether a model does better on its holdout than the mean label of its training."""
+        held = slice(PAST + cut - HOLDOUT, PAST + cut)
+        return bool(self.missed[cut, held].mean() < ((self.label[held] - self._means[cut]) ** 2).mean())
+
     def measured(self, cut: int, at: int) -> Mapping[str, Any]:
         """Measure what the live loop would."""
         now, held = PAST + at, slice(PAST + cut - HOLDOUT, PAST + cut)
         centre, spread = self.fitted[cut]
         moved = np.abs(self.means[now] - centre) / spread
         weight = np.abs(self.models[cut])
+        guessed = (self.label[now] - self.label[held].mean()) ** 2
         worse = self.missed[cut, now] - self.missed[at, now]
         before, after = self.sorted[cut, held].mean(axis=0), self.sorted[cut, now]
         drifted = tuple(f"f{each}" for each in np.flatnonzero(moved > FAR))
         return {
             "performance": PerformanceSignal(
-                "mse", False, ROWS, self.loss(cut, at), float(self.missed[cut, held].mean())
+                "mse",
+                False,
+                ROWS,
+                self.loss(cut, at),
+                float(self.missed[cut, held].mean()),
+                baseline=float(guessed.mean()),
+                baseline_noise=float(SURE * (self.missed[cut, now] - guessed).std() / np.sqrt(ROWS)),
             ),
             "drift": DriftSignal(
                 ROWS,

@@ -211,7 +211,9 @@ def test_replay_takes_the_decisions_of_the_live_loop(loop: Loop) -> None:
     told = [(each.verdict, each.trigger, each.reason) for each in taken]
     again = [(each.verdict.word, each.verdict.trigger, each.verdict.reason) for each in walked.steps]
     assert again == told
-    # Something must have happened: trainings that passed and that were refused, and a quiet week.
+    # Something must have happened: trainings that passed and that were refused, a quiet week, and a champion
+    # whose holdout was so bad that the mean label does better.
+    assert any("worse than the 0.6935 that the mean label of that holdout" in each[2] for each in told)
     assert {each[0] for each in told} >= {"retrain", "keep", "blocked"}
     assert taken[BROKEN].window == broken_week()
     assert taken[BROKEN].verdict == "blocked"

@@ -142,6 +142,21 @@ def test_without_a_champion_the_baseline_must_be_beaten() -> None:
     assert judged(9.0, None, model())[1].verdict == "fail"
 
 
+def test_the_lesser_evil_takes_the_place_of_a_bad_champion_and_is_called_so() -> None:
+    def wrong(noise: float, seed: int) -> Guess:
+        return Guess(1 - TRUTH, noise, seed)
+
+    found, scores = evaluate([wrong(0.1, 1)], Champion("3", wrong(4.0, 0)), SPLIT, model())
+    judgement = gate(found, scores, model())
+    assert judgement.verdict == "pass"
+    assert found.metrics["log_loss"] > found.baseline["log_loss"]
+    assert judgement.reasons[1] == (
+        f"the lesser evil: log_loss {found.metrics['log_loss']:.4f} is not better than the baseline's "
+        f"{found.baseline['log_loss']:.4f}, the mean label for every row"
+    )
+    assert not any("lesser evil" in each for each in judged(0.5, 9.0, model())[1].reasons)
+
+
 def test_a_champion_that_cannot_be_scored_leaves_it_to_a_human() -> None:
     class Gone(Guess):
         def predict(self, _: pd.DataFrame) -> "np.ndarray[Any, Any]":

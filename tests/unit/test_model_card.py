@@ -125,7 +125,7 @@ def test_a_card_says_what_the_version_is_and_how_it_did() -> None:
 
 
 def test_a_card_says_what_each_feature_is_worth() -> None:
-    worth = {"amount": Importance(0.03, 0.001), "city": Importance(-0.001, 0.002)}
+    worth = {"amount": Importance(0.03), "city": Importance(-0.001)}
     card = write_card(facts(importances=Importances("roc_auc", 4000, worth))).markdown
     assert "| amount | float64 | 12.5% | 100.0% |" in card
     assert "| city | string | 0.0% | 0.0% |" in card

@@ -43,7 +43,7 @@ SIGNALS = st.builds(
     rows=counts,
     champion=st.none() | st.builds(Champion, texts, st.none() | moments),
     performance=st.none()
-    | st.builds(PerformanceSignal, texts, st.booleans(), counts, numbers, numbers, texts, numbers),
+    | st.builds(PerformanceSignal, texts, st.booleans(), counts, *[numbers] * 2, texts, *[numbers] * 3),
     drift=st.none()
     | st.builds(
         DriftSignal, counts, counts, names, numbers, texts,
@@ -84,6 +84,18 @@ policies = st.builds(lambda given: PolicySpec.model_validate({"rules": given}), 
 @given(SIGNALS)
 def test_signals_written_and_read_are_the_same(signals: Signals) -> None:
     assert Signals.of_json(json.loads(json.dumps(signals.to_json()))) == signals
+
+
+def test_evidence_from_before_the_mean_label_was_known_is_read_and_judged_as_it_was() -> None:
+    old = week(1).to_json()
+    for name in ("baseline", "baseline_noise"):
+        del old["performance"][name]
+    read = Signals.of_json(json.loads(json.dumps(old)))
+    assert read == week(1)
+    policy = PolicySpec.model_validate({"rules": [{"rule": "performance"}]})
+    assert decide(read, (), policy, History()).reason == (
+        "log_loss 0.4581 on 6,213 labelled rows is within 10 % of the holdout's 0.4420"
+    )
 
 
 @given(

@@ -128,6 +128,43 @@ def test_performance_is_held_against_the_holdout(
     assert judged({"rule": "performance"}, week(1, performance=signal)).fires is fires
 
 
+@pytest.mark.parametrize(
+    ("value", "baseline", "noise", "upwards", "fires"),
+    [
+        (0.90, 0.60, 0.05, False, True),
+        (0.90, 0.60, 0.31, False, False),
+        (0.90, 0.90, 0.00, False, False),
+        (0.90, 0.95, 0.01, False, False),
+        (0.90, 0.60, None, False, False),
+        (0.90, None, 0.05, False, False),
+        (0.90, INF, 0.05, False, False),
+        (0.90, 0.60, NAN, False, False),
+        (0.44, 0.50, 0.05, True, True),
+        (0.44, 0.50, 0.07, True, False),
+        (0.44, 0.40, 0.01, True, False),
+    ],
+)
+def test_a_champion_as_bad_as_its_holdout_is_held_against_no_model_at_all(
+    value: float, baseline: float | None, noise: float | None, upwards: bool, fires: bool
+) -> None:
+    signal = PerformanceSignal("roc_auc", upwards, 900, value, value, baseline=baseline, baseline_noise=noise)
+    assert judged({"rule": "performance"}, week(1, performance=signal)).fires is fires
+
+
+def test_performance_says_that_the_mean_label_would_do_better() -> None:
+    signal = PerformanceSignal(
+        "log_loss", False, 6213, 0.9120, 0.8990, baseline=0.5512, baseline_noise=0.0421
+    )
+    found = judged({"rule": "performance", "worse_by": 0.1}, week(1, performance=signal))
+    assert found == Finding(
+        "performance",
+        True,
+        "log_loss 0.9120 on 6,213 labelled rows is within 10 % of the holdout's 0.8990, but 0.3608 worse "
+        "than the 0.5512 that the mean label of that holdout comes to, given to every row (chance alone "
+        "0.042)",
+    )
+
+
 def test_performance_says_its_numbers() -> None:
     def told(value: float | None, holdout: float | None) -> str:
         signal = PerformanceSignal("log_loss", False, 6213, value, holdout, "40 labelled rows of 500")

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keepfit.ledger import Decision
+from keepfit.policy import PerformanceSignal
 from keepfit.spec import ModelSpec
 from keepfit.steps.calibrated import calibration
 from keepfit.steps.estimate import estimate
@@ -77,6 +78,48 @@ def test_the_standard_error_of_performance_is_how_far_it_scatters() -> None:
     errors = [each.noise for each in signals if each.noise is not None]
     assert len(errors) == 60
     assert np.mean(errors) == pytest.approx(np.std(values), rel=0.35)
+
+
+def test_the_mean_label_of_the_holdout_is_held_beside_the_champion_on_the_same_rows() -> None:
+    rows = labelled(1, days=28)
+
+    def beside(rows: pd.DataFrame, guess: float | None) -> PerformanceSignal:
+        return measure_performance(rows, spec(), "1", {"log_loss": 0.6}, mean_label=guess).signal
+
+    label = rows["label"].to_numpy(np.float64)
+    good, bad = beside(rows, 0.4), beside(rows.assign(score=1 - rows["score"]), 0.4)
+    assert good.baseline == pytest.approx(-np.mean(label * np.log(0.4) + (1 - label) * np.log(0.6)))
+    assert bad.baseline == good.baseline
+    for signal, worse in ((good, False), (bad, True)):
+        assert signal.value is not None
+        assert signal.baseline is not None
+        assert signal.baseline_noise is not None
+        assert (signal.value - signal.baseline > signal.baseline_noise) is worse
+        assert abs(signal.value - signal.baseline) > signal.baseline_noise
+    unknown, short = beside(rows, None), beside(labelled(1, days=2), 0.4)
+    assert (unknown.baseline, unknown.baseline_noise, unknown.noise) == (None, None, good.noise)
+    assert (short.baseline_noise, short.noise) == (None, None)
+    assert short.baseline is not None
+    close = beside(rows.assign(score=0.41), 0.4)
+    assert close.baseline_noise is not None
+    assert close.noise is not None
+    assert close.baseline_noise < 0.5 * close.noise, "days that are hard for both are no noise between them"
+
+
+def test_a_champion_that_is_as_good_as_the_mean_label_is_seldom_called_worse() -> None:
+    def beyond(seed: int) -> bool:
+        rows = labelled(seed, days=28)
+        # As far from the truth as the mean label is, row by row, but by another way.
+        shuffled = np.random.default_rng(seed).permutation(rows["score"].to_numpy(np.float64))
+        signal = measure_performance(
+            rows.assign(label=shuffled > 0.425), spec("regression", "mae"), "1", {"mae": 0.5}, mean_label=0.5
+        ).signal
+        assert signal.value is not None
+        assert signal.baseline is not None
+        assert signal.baseline_noise is not None
+        return signal.value - signal.baseline > signal.baseline_noise
+
+    assert np.mean([beyond(seed) for seed in range(50)]) < 0.12, "one in twenty is meant to be"
 
 
 def test_as_many_labelled_rows_as_are_needed_are_enough_and_one_less_is_not() -> None:

@@ -48,6 +48,12 @@ class LiveVersion:
         return self._details.metrics
 
     @property
+    def mean_label(self) -> float | None:
+        """The mean label of that holdout; None where it was registered without."""
+        told = self._details.tags.get("keepfit.mean_label")
+        return float(told) if told else None
+
+    @property
     def reference(self) -> Path:
         """A sample of its training rows."""
         return self.registry.reference(self.model, self.version)

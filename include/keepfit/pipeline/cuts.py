@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from keepfit.steps.evaluate import Evaluation
     from keepfit.steps.split import Split
 
-LAYOUT = 2
+LAYOUT = 3
 """Of what a cut keeps; another one is trained anew."""
 CUT, HOLDOUT, SKETCHES = "cut", "holdout.parquet", "sketches.parquet"
 _SHAPING = ("task", "features", "label", "train", "evaluate")

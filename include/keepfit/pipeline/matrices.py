@@ -102,7 +102,7 @@ def _labels(replayed: Replayed) -> "Iterator[Connection]":
         replayed.folder.scratch("labels") as scratch,
         engine(replayed.snapshot.project.engine, scratch) as connection,
     ):
-        connection.execute(f"CREATE TEMP TABLE {LABELS} AS SELECT * FROM {scan(files)}")
+        connection.execute(f"CREATE TEMP VIEW {LABELS} AS SELECT * FROM {scan(files)}")
         yield connection
 
 

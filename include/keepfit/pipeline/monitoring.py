@@ -111,6 +111,7 @@ class MonitorRun:
             self.model,
             champion.version,
             champion.holdout,
+            mean_label=champion.mean_label,
             seen_until=seen_until(self.snapshot, champion),
             maturity=maturity,
         )

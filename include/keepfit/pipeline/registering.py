@@ -9,9 +9,8 @@ from keepfit.pipeline.pins import write_pins
 from keepfit.pipeline.trained import TRAINING_SET, TrainedSoFar
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from keepfit.steps.register import Lineage
+    from keepfit.steps.split import Split
 
 REFERENCE = "reference.parquet"
 
@@ -28,7 +27,7 @@ def register_challenger(done: TrainedSoFar) -> dict[str, Any]:
         sample = reference_sample(model, split.train, model.coding.features, done.spec.train.seed)
         sample.to_parquet(staged, index=False)
     pins = write_pins(done.snapshot, trained)
-    lineage = _lineage(done, split.train, trained, sha256(pins))
+    lineage = _lineage(done, split, trained, sha256(pins))
     version = register(
         done.registry,
         done.spec.name,
@@ -53,13 +52,12 @@ def register_challenger(done: TrainedSoFar) -> dict[str, Any]:
     return done.folder.write("registered", {"version": version, "verdict": judgement.verdict})
 
 
-def _lineage(
-    done: TrainedSoFar, rows: "pd.DataFrame", trained: Mapping[str, Any], pins_sha256: str
-) -> "Lineage":
+def _lineage(done: TrainedSoFar, split: "Split", trained: Mapping[str, Any], pins_sha256: str) -> "Lineage":
     from keepfit.steps.register import Lineage
+    from keepfit.steps.useful import mean_label
 
     evaluation, built, settings = done.evaluation, done.training_set, done.snapshot.settings
-    first, last = rows["event_time"].iloc[0], rows["event_time"].iloc[-1]
+    first, last = split.train["event_time"].iloc[0], split.train["event_time"].iloc[-1]
     return Lineage(
         run_id=done.snapshot.run_id,
         as_of=built.as_of.isoformat(),
@@ -67,7 +65,7 @@ def _lineage(
         trainer=trained["estimator"] or trained["trainer"],
         data_window=f"{first.isoformat()}/{last.isoformat()}",
         data_digest=built.digest,
-        rows=len(rows),
+        rows=len(split.train),
         holdout=f"{evaluation.start}/{evaluation.end}",
         feature_service=done.spec.features,
         registry_digest=built.registry_digest,
@@ -77,4 +75,5 @@ def _lineage(
         pins_sha256=pins_sha256,
         decision=settings.get("decision"),
         reason=settings.get("reason"),
+        mean_label=mean_label(split.holdout),
     )

@@ -70,8 +70,8 @@ class Replayed:
 
         return pd.read_parquet(self.folder.file(HISTORY), columns=list(columns) if columns else None)
 
-    def known(self, spec: "ModelSpec", cut: Any, columns: tuple[str, ...] | None = None) -> "pd.DataFrame":
-        """Return the rows that a training as of a moment would take, with the labels known then.
+    def known(self, spec: "ModelSpec", cut: Any, history: "pd.DataFrame") -> "pd.DataFrame":
+        """Return the rows of a history that a training as of a moment would take, as labelled then.
 
         Windows that the ledger knows as broken are left out, as a training leaves them out.
         """
@@ -89,7 +89,7 @@ class Replayed:
                 engine=self.snapshot.project.engine,
                 without=self._broken,
             )
-        return rows_of(self.history(columns), known)
+        return rows_of(history, known)
 
     @cached_property
     def _broken(self) -> tuple[Window, ...]:

@@ -60,9 +60,10 @@ class ReplayRun:
                 engine=self.snapshot.project.engine,
             )
         self.folder.write("history", built.as_dict() | {"path": HISTORY})
+        times = replayed.history(("event_time",))
         windows = lay_windows(
             spec,
-            lambda cut: replayed.known(spec, cut, columns=("event_time",)),
+            lambda cut: replayed.known(spec, cut, times),
             first_row=built.first,
             start=settings.start,
             end=end,
@@ -88,11 +89,11 @@ class ReplayRun:
         began, replayed = time.perf_counter(), self._replayed
         kind, number = replayed.layout.cuts[index]
         spec, as_of = replayed.models[kind], replayed.layout.windows[number].start
-        rows, digest = replayed.known(spec, as_of), RowsDigest()
+        history = replayed.history()
+        rows, digest = replayed.known(spec, as_of, history), RowsDigest()
         digest.add(rows.drop(columns=ROW))
         split = split_by_time(rows, spec.train.holdout, spec.label.delay)
         cut, reused = replayed.cuts.train(split, digest.hexdigest(), replayed.built.features, spec)
-        history = replayed.history()
         first, new, end = history["event_time"].searchsorted(
             [split.cut, as_of - spec.label.delay, replayed.layout.windows[number].end], side="right"
         )

@@ -5,8 +5,9 @@ from typing import Any
 
 from keepfit.policy import combined, own, regret
 from keepfit.policy.findings import Finding, Seen, is_known, unknown
+from keepfit.policy.performance import performance
 from keepfit.policy.signals import Score
-from keepfit.policy.wording import days, percent
+from keepfit.policy.wording import days
 from keepfit.spec import policy as spec
 
 
@@ -31,24 +32,6 @@ def _new_rows(rule: spec.NewRows, seen: Seen) -> Finding:
     fires = rows >= rule.at_least
     text = f"{rows:,} new labelled rows {'>=' if fires else '<'} {rule.at_least:,}"
     return Finding("new_rows", fires, text, "clock")
-
-
-def _performance(rule: spec.Performance, seen: Seen) -> Finding:
-    signal = seen[-1].performance
-    if signal is None:
-        return unknown("performance", "performance not judged", "not measured")
-    value, holdout = signal.value, signal.holdout
-    if not (is_known(value) and is_known(holdout)):
-        return unknown("performance", f"{signal.metric} not judged", signal.reason)
-    loss = holdout - value if signal.higher_is_better else value - holdout
-    fires = loss > rule.worse_by * abs(holdout)
-    base = f"{signal.metric} {value:.4f} on {signal.rows:,} labelled rows is"
-    if not fires:
-        text = f"{base} within {percent(rule.worse_by)} of the holdout's {holdout:.4f}"
-        return Finding("performance", False, text)
-    share = f"{percent(loss / abs(holdout))} " if holdout else ""
-    text = f"{base} {share}worse than the holdout's {holdout:.4f} (limit {percent(rule.worse_by)})"
-    return Finding("performance", True, text)
 
 
 def _drift_share(rule: spec.DriftShare, seen: Seen) -> Finding:
@@ -85,7 +68,7 @@ def _far(trigger: str, what: str, score: Score, limit: float) -> Finding:
 _RULES: Mapping[str, Callable[[Any, Seen], Finding]] = {
     "calendar": _calendar,
     "drift_share": _drift_share,
-    "performance": _performance,
+    "performance": performance,
     "prediction_drift": _prediction_drift,
     "weighted_drift": _weighted_drift,
     "regret": regret.accumulated,

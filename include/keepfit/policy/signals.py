@@ -42,6 +42,10 @@ class PerformanceSignal:
     reason: str = ""
     noise: float | None = None
     """The standard error of the value."""
+    baseline: float | None = None
+    """What the mean label of that holdout, given to every row, comes to on the same rows; None if unknown."""
+    baseline_noise: float | None = None
+    """How far the two are apart by chance alone, with the gate's confidence."""
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ class DriftShare(Closed):
 
 
 class Performance(Closed):
-    """Asks when matured labels say that the champion does worse than on its own holdout."""
+    """Asks when matured labels say that the champion does worse than on its own holdout, or than no model."""
 
     rule: Literal["performance"]
     worse_by: Above = 0.1

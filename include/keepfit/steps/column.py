@@ -1,8 +1,9 @@
 """A column of a window as the search for faults sees it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from math import gcd
 from typing import TYPE_CHECKING
 
 from keepfit.steps.shape import Shape
@@ -79,11 +80,10 @@ class Column:
         ]
         return float(sum(new)) / self.present if self.present else 0.0
 
-    @property
-    def all_counts(self) -> Iterator[int]:
-        """Yield how often each value occurs, and how often none does."""
-        yield from self.sketch.counts.tolist()
-        yield self.sketch.missing
+    @cached_property
+    def divisor(self) -> int:
+        """What divides how often each value occurs, and how often none does."""
+        return gcd(*self.sketch.counts.tolist(), self.sketch.missing)
 
 
 @lru_cache(_KEPT)

@@ -54,7 +54,8 @@ def gate(
 
     It fails if anything is shown to be wrong, passes if all that is asked is shown, and is undecided between.
     Without a champion it must do better than the baseline. A champion that cannot be scored leaves the
-    verdict undecided: whether to give it up is for a human to say.
+    verdict undecided: whether to give it up is for a human to say. A challenger clearly less bad than the
+    champion passes even if it does no better than the baseline; the reasons then say so.
 
     Args:
         evaluation: How all did on the holdout.
@@ -79,7 +80,8 @@ def gate(
     checks += [*floors(evaluation, spec), *limits(evaluation, spec), *rows.unjudged_columns()]
     verdict = _worst(checks)
     decisive = [check for check in checks if check.verdict == verdict]
-    reasons = (*_told(decisive, verdict), *rows.unjudged())
+    useless = _no_better_than_nothing(evaluation, spec) if verdict == "pass" else ()
+    reasons = (*_told(decisive, verdict), *useless, *rows.unjudged())
     return Judgement(verdict, reasons, rows.comparison(), tuple(checks))
 
 
@@ -118,11 +120,26 @@ def _without_comparison(evaluation: Evaluation, spec: ModelSpec, gone: str, *, r
     return None
 
 
+def _no_better_than_nothing(evaluation: Evaluation, spec: ModelSpec) -> Iterator[str]:
+    """Warn of a challenger that is only the lesser evil."""
+    name = spec.evaluate.objective
+    if evaluation.champion is not None and not _beats_baseline(evaluation, name):
+        yield (
+            f"the lesser evil: {name} {figure(evaluation.metrics[name])} is not better than the baseline's "
+            f"{figure(evaluation.baseline[name])}, the mean label for every row"
+        )
+
+
+def _beats_baseline(evaluation: Evaluation, name: str) -> bool:
+    ours, theirs = evaluation.metrics[name], evaluation.baseline[name]
+    better = ours > theirs if is_higher_better(find_metric(name)) else ours < theirs
+    return better or math.isnan(theirs)
+
+
 def _against_baseline(evaluation: Evaluation, spec: ModelSpec, why: str) -> Check:
     name = spec.evaluate.objective
     ours, theirs = evaluation.metrics[name], evaluation.baseline[name]
-    better = ours > theirs if is_higher_better(find_metric(name)) else ours < theirs
     text = f"than the baseline's {figure(theirs)}, the mean label for every row; {why}"
-    if better or math.isnan(theirs):
+    if _beats_baseline(evaluation, name):
         return Check("baseline", "pass", f"{name} {figure(ours)} is better {text}", name, value=ours)
     return Check("baseline", "fail", f"{name} {figure(ours)} is not better {text}", name, value=ours)

@@ -1,7 +1,6 @@
 """Find rows that were loaded several times, by the counts of a window and of those before."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import reduce
 from math import gcd
 from typing import TYPE_CHECKING
 
@@ -44,5 +43,5 @@ def alike(before: "Sequence[Mapping[str, Sketch]]", current: "Mapping[str, Sketc
 
 def _multiple(window: "Mapping[str, Sketch]") -> tuple[int, int]:
     """Return what divides every count of a window, and how many counts there are."""
-    counts = [count for each in window.values() for count in column(each).all_counts]
-    return reduce(gcd, counts, 0), len(counts)
+    columns = [column(each) for each in window.values()]
+    return gcd(*(each.divisor for each in columns)), sum(len(each.sketch.counts) + 1 for each in columns)

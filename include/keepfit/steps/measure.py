@@ -1,7 +1,7 @@
 """Measure the champion on labelled predictions, and hold it against its own holdout."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 
 import numpy as np
@@ -10,9 +10,9 @@ import pandas as pd
 from keepfit.policy import PerformanceSignal, Score
 from keepfit.spec.model import ModelSpec
 from keepfit.steps.calibrated import calibration
-from keepfit.steps.draws import draw
 from keepfit.steps.made_predictions import ANSWERED
 from keepfit.steps.metrics import find_metric, is_higher_better, measure
+from keepfit.steps.useful import Usefulness, usefulness
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,7 @@ def measure_performance(
     version: str,
     holdout: Mapping[str, float],
     *,
+    mean_label: float | None = None,
     seen_until: datetime | None = None,
     maturity: Mapping[tuple[str, str], float | None] | None = None,
 ) -> Performance:
@@ -66,6 +67,7 @@ def measure_performance(
         spec: Which metrics, and how many rows an answer needs.
         version: The champion.
         holdout: The champion's metrics on its own holdout.
+        mean_label: The mean label of that holdout; None if nobody recorded it.
         seen_until: The champion's training knew the rows up to then, so they say nothing of its worth.
         maturity: Which share of the labels is known, by role and version.
     """
@@ -80,7 +82,7 @@ def measure_performance(
     }
     mine = answered[answered["version"] == version]
     return Performance(
-        _signal(mine, spec, version, versions.get(version, {}), holdout),
+        _signal(mine, spec, version, versions.get(version, {}), holdout, guess=mean_label),
         versions,
         tuple(_by_role(labelled, names, maturity or {})),
         calibration(mine, spec),
@@ -114,10 +116,13 @@ def _signal(
     version: str,
     metrics: Mapping[str, float | None],
     holdout: Mapping[str, float],
+    *,
+    guess: float | None,
 ) -> PerformanceSignal:
     metric = spec.evaluate.objective
     value, expected = metrics.get(metric), holdout.get(metric)
     reason = _reason_not_to_tell(rows, spec, version, value, expected)
+    useful = Usefulness() if reason or value is None else usefulness(rows, spec, value, guess)
     return PerformanceSignal(
         metric=metric,
         higher_is_better=is_higher_better(find_metric(metric)),
@@ -125,19 +130,8 @@ def _signal(
         value=None if reason else value,
         holdout=expected,
         reason=reason,
-        noise=None if reason or value is None else _error(rows, spec, value),
+        **asdict(useful),
     )
-
-
-def _error(rows: pd.DataFrame, spec: ModelSpec, value: float) -> float | None:
-    """Return the objective's standard error by draws of days; None where there are too few days."""
-    draws = draw(rows["event_time"], spec.evaluate.gate, spec.train.seed)
-    if draws.too_few():
-        return None
-    label, score = (rows[name].to_numpy(np.float64) for name in ("label", "score"))
-    drawn = draws.of(spec.evaluate.objective, label, score)
-    error = draws.estimate(value, drawn, spec.evaluate.gate.confidence).error
-    return error if np.isfinite(error) else None
 
 
 def _reason_not_to_tell(

@@ -42,6 +42,8 @@ class Lineage:
     """Of the record from which the training set can be built again."""
     decision: str | None = None
     reason: str | None = None
+    mean_label: float | None = None
+    """Of the holdout: `performance` asks whether a champion does better than that."""
 
     def tags(self) -> dict[str, str]:
         """Return the tags; what is unknown has none."""

@@ -24,6 +24,7 @@ from keepfit.steps.measure import Performance, measure_performance
 from keepfit.steps.metrics import find_metric, is_higher_better, measure
 from keepfit.steps.regret import regret, unknown_regret, why_too_few
 from keepfit.steps.training_rows import EVENT_TIME, LABEL
+from keepfit.steps.useful import mean_label
 from keepfit.steps.weighted_drift import weighted_drift
 
 
@@ -116,7 +117,8 @@ def _performance(due: pd.DataFrame, spec: ModelSpec, by: TrainedCut) -> Performa
     holdout = {name: value for name, value in by.evaluation.metrics.items() if math.isfinite(value)}
     seen_until = moved(by.as_of, -spec.label.delay, "What the champion has seen")
     labelled = due.assign(version=by.version, role="champion")
-    return measure_performance(labelled, spec, by.version, holdout, seen_until=seen_until)
+    guess = mean_label(by.holdout)
+    return measure_performance(labelled, spec, by.version, holdout, mean_label=guess, seen_until=seen_until)
 
 
 def _drift(at: WindowRows, spec: ModelSpec, by: TrainedCut, scores: NDArray[np.float64]) -> dict[str, Any]:
