@@ -101,7 +101,10 @@ class Trainer(Protocol):
 
 
 class Metric(Protocol):
-    """Measures scores against the truth; higher is better where its `higher_is_better` is true."""
+    """Measures scores against the truth; higher is better where its `higher_is_better` is true.
+
+    Where its `favours_a_guess` is true, a model that is worse than the mean label may be of use all the same.
+    """
 
     def __call__(self, y_true: "NDArray[np.float64]", score: "NDArray[np.float64]") -> float:
         """Return the metric of some rows, at least one."""

@@ -157,6 +157,15 @@ def test_the_lesser_evil_takes_the_place_of_a_bad_champion_and_is_called_so() ->
     assert not any("lesser evil" in each for each in judged(0.5, 9.0, model())[1].reasons)
 
 
+def test_by_an_objective_that_favours_a_guess_no_challenger_is_called_the_lesser_evil() -> None:
+    spec = model("calibration_error")
+    found, scores = evaluate([Guess(TRUTH, 0.1)], Champion("3", Guess(1 - TRUTH, 0.1)), SPLIT, spec)
+    judgement = gate(found, scores, spec)
+    assert judgement.verdict == "pass"
+    assert found.metrics["calibration_error"] > found.baseline["calibration_error"]
+    assert not any("lesser evil" in each for each in judgement.reasons)
+
+
 def test_a_champion_that_cannot_be_scored_leaves_it_to_a_human() -> None:
     class Gone(Guess):
         def predict(self, _: pd.DataFrame) -> "np.ndarray[Any, Any]":

@@ -11,11 +11,14 @@ from hypothesis import strategies as st
 
 from keepfit.ledger import Decision
 from keepfit.policy import PerformanceSignal
+from keepfit.policy.rules import find
 from keepfit.spec import ModelSpec
+from keepfit.spec.policy import Performance
 from keepfit.steps.calibrated import calibration
 from keepfit.steps.estimate import estimate
 from keepfit.steps.measure import measure_performance
 from keepfit.steps.silent_labels import labels_missing, silent_labels
+from keepfit.testing import week
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 
@@ -104,6 +107,26 @@ def test_the_mean_label_of_the_holdout_is_held_beside_the_champion_on_the_same_r
     assert close.baseline_noise is not None
     assert close.noise is not None
     assert close.baseline_noise < 0.5 * close.noise, "days that are hard for both are no noise between them"
+
+
+def test_an_objective_that_favours_a_guess_calls_no_champion_useless() -> None:
+    right = labelled(1, days=28)
+
+    def beside(objective: str) -> PerformanceSignal:
+        guess = float(right["label"].mean())
+        return measure_performance(
+            right, spec(objective=objective), "1", {objective: 0.02}, mean_label=guess
+        ).signal
+
+    found = beside("calibration_error")
+    assert found.value is not None
+    assert found.value > 0.01, "by chance alone, where the mean label has no error at all"
+    assert found.noise is not None
+    assert (found.baseline, found.baseline_noise) == (None, None)
+    rule = Performance(rule="performance", worse_by=9)
+    told = find(rule, [week(1, performance=found)])
+    assert (told.fires, "mean label" in told.text) == (False, False), told.text
+    assert beside("brier").baseline is not None
 
 
 def test_a_champion_that_is_as_good_as_the_mean_label_is_seldom_called_worse() -> None:

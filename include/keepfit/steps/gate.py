@@ -15,7 +15,7 @@ from keepfit.steps.compare import Comparison
 from keepfit.steps.evaluate import Evaluation
 from keepfit.steps.figures import figure
 from keepfit.steps.judged_rows import JudgedRows
-from keepfit.steps.metrics import find_metric, is_higher_better
+from keepfit.steps.metrics import find_metric, is_higher_better, tells_use
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,8 @@ def _without_comparison(evaluation: Evaluation, spec: ModelSpec, gone: str, *, r
 def _no_better_than_nothing(evaluation: Evaluation, spec: ModelSpec) -> Iterator[str]:
     """Warn of a challenger that is only the lesser evil."""
     name = spec.evaluate.objective
-    if evaluation.champion is not None and not _beats_baseline(evaluation, name):
+    tells = evaluation.champion is not None and tells_use(find_metric(name))
+    if tells and not _beats_baseline(evaluation, name):
         yield (
             f"the lesser evil: {name} {figure(evaluation.metrics[name])} is not better than the baseline's "
             f"{figure(evaluation.baseline[name])}, the mean label for every row"

@@ -24,6 +24,12 @@ def higher_is_better(function: Function) -> Function:
     return function
 
 
+def favours_a_guess(function: Function) -> Function:
+    """Mark a metric by which the mean label for every row is hard to beat: it does not tell a model's use."""
+    function.favours_a_guess = True  # type: ignore[attr-defined]
+    return function
+
+
 @higher_is_better
 def roc_auc(y_true: Array, score: Array) -> float:
     """Return the chance that a positive row scores higher than a negative one, ties counting half."""
@@ -59,6 +65,7 @@ def brier(y_true: Array, score: Array) -> float:
     return float(np.mean(row_losses.squares(y_true, score)))
 
 
+@favours_a_guess
 def calibration_error(y_true: Array, score: Array) -> float:
     """Return the expected calibration error over 15 bins of equal width (Guo et al. 2017)."""
     bins = row_losses.calibration_bins(score)
@@ -107,6 +114,16 @@ def find_metric(name: str) -> plugins.Metric:
 def is_higher_better(metric: plugins.Metric) -> bool:
     """Tell a metric's direction; lower is better unless it says otherwise."""
     return bool(getattr(metric, "higher_is_better", False))
+
+
+def tells_use(metric: plugins.Metric) -> bool:
+    """Tell whether a model that is worse than the mean label by a metric is of no use; unless it says not."""
+    return not getattr(metric, "favours_a_guess", False)
+
+
+def tells_use(metric: plugins.Metric) -> bool:
+    """Tell whether a model that is worse than the mean label by a metric is of no use; unless it says not."""
+    return not getattr(metric, "favours_a_guess", False)
 
 
 def measure(names: tuple[str, ...], y_true: Array, score: Array) -> dict[str, float]:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from keepfit.spec.model import ModelSpec
 from keepfit.steps.draws import draw
-from keepfit.steps.metrics import measure
+from keepfit.steps.metrics import find_metric, measure, tells_use
 
 
 @dataclass(frozen=True)
@@ -29,13 +29,15 @@ def usefulness(rows: pd.DataFrame, spec: ModelSpec, value: float, guess: float |
 
     Args:
         rows: `event_time`, `label` and `score`.
-        spec: The objective, and how days are drawn; too few of them leave the noise unknown.
+        spec: The objective, and how days are drawn; too few of them leave the noise unknown. An objective that
+            favours a guess is not held against one.
         value: The objective on these rows.
         guess: The mean label of the champion's holdout; None if nobody recorded it.
     """
     metric, rule = spec.evaluate.objective, spec.evaluate.gate
     label, score = (rows[name].to_numpy(np.float64) for name in ("label", "score"))
-    same = None if guess is None else np.full(len(rows), guess)
+    held = guess if tells_use(find_metric(metric)) else None
+    same = None if held is None else np.full(len(rows), held)
     baseline = None if same is None else _finite(measure((metric,), label, same)[metric])
     draws = draw(rows["event_time"], rule, spec.train.seed)
     if draws.too_few():
