@@ -117,12 +117,7 @@ def is_higher_better(metric: plugins.Metric) -> bool:
 
 
 def tells_use(metric: plugins.Metric) -> bool:
-    """Tell whether a model that is worse than the mean label by a metric is of no use; unless it says not."""
-    return not getattr(metric, "favours_a_guess", False)
-
-
-def tells_use(metric: plugins.Metric) -> bool:
-    """Tell whether a model that is worse than the mean label by a metric is of no use; unless it says not."""
+    """Tell whether a model that does worse than the mean label is of no use; a metric may say no."""
     return not getattr(metric, "favours_a_guess", False)
 
 

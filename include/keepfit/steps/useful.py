@@ -29,8 +29,8 @@ def usefulness(rows: pd.DataFrame, spec: ModelSpec, value: float, guess: float |
 
     Args:
         rows: `event_time`, `label` and `score`.
-        spec: The objective, and how days are drawn; too few of them leave the noise unknown. An objective that
-            favours a guess is not held against one.
+        spec: The objective, and how days are drawn; too few of them leave the noise unknown.
+            An objective that favours a guess is not held against one.
         value: The objective on these rows.
         guess: The mean label of the champion's holdout; None if nobody recorded it.
     """
