@@ -136,7 +136,7 @@ def test_an_answer_is_recorded_with_who_and_why_and_the_first_one_stands(shop: P
         task.execute_complete({}, event("Fault", None))
     for _ in range(2):
         assert task.execute_complete({}, event("Fault", "the till\n was down")) == task.asked
-    assert ledger.incident_answer(KEY) == IncidentAnswer(KEY, "fault", "ann", "the till was down", AT)
+    assert ledger.incident_answers()[KEY] == IncidentAnswer(KEY, "fault", "ann", "the till was down", AT)
     with pytest.raises(DecisionError, match="The first answer stands; ann's, real, is not taken"):
         task.execute_complete({}, event("Real", "no"))
     assert task.execute({}) == task.asked

@@ -254,6 +254,28 @@ def test_a_model_held_by_two_causes_waits_for_both_answers(fleet_of: Fleets) -> 
     assert [each["model"] for each in watch.released(f"visits:{week(1).key}")] == ["m000"]
 
 
+def test_a_training_that_one_cause_has_ended_waits_for_no_other_and_takes_no_budget(
+    fleet_of: Fleets,
+) -> None:
+    watch = fleet_of(8, fleet="{budget: 1, budget_period: 28d}")
+    watch.decide("m000", week(1), drift(jumped=("spend", "pages")))
+    assert watch.decide("m001", week(2)).restrained.startswith("the fleet's budget: 1 of 1")
+    watch.answer(f"visits:{week(1).key}", "fault")
+    assert watch.decide("m003", week(2)).restrained == "", "no answer starts the first any more"
+
+
+def test_an_answer_counts_no_training_that_another_cause_holds(fleet_of: Fleets) -> None:
+    watch = fleet_of(8)
+    habits, visits = f"habits:{week(1).key}", f"visits:{week(1).key}"
+    watch.decide("m000", week(1), drift(jumped=("spend", "pages")))
+    watch.decide("m001", week(1))
+    assert watch.answer(habits, "real").consequence.endswith(
+        "are trained, each once: 1. Another incident decides about m000."
+    )
+    assert watch.answer(visits, "real").consequence.endswith("are trained, each once: 1.")
+    assert find_case(watch.ledger, habits).consequence.endswith("are trained, each once: 2.")
+
+
 def test_a_model_that_looks_after_the_answer_is_held_by_a_fault_and_let_go_by_a_change(
     fleet_of: Fleets,
 ) -> None:

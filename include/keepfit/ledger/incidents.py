@@ -58,12 +58,6 @@ class Incidents(Store):
             append(connection, incident_answers, row_of(made))
         return made
 
-    def incident_answer(self, key: str) -> IncidentAnswer | None:
-        """Return what was said of an incident; None while it is open."""
-        of = incident_answers.c
-        wanted = of.incident_key == key
-        return next(iter(self._read(IncidentAnswer, incident_answers, wanted, of.answered_at)), None)
-
     def incident_answers(self) -> dict[str, IncidentAnswer]:
         """Return what was said of incidents, by their keys."""
         found = self._read(IncidentAnswer, incident_answers, true(), incident_answers.c.answered_at)

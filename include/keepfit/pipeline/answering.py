@@ -29,7 +29,7 @@ def answer_case(project: Project, key: str, word: str, *, who: str, why: str | N
         DecisionError: It was answered before.
     """
     ledger = Ledger(project.locations.ledger_url)
-    case = find_case(ledger, key)
+    find_case(ledger, key)
     if word not in WORDS:
         raise ConfError(f"{word!r} is no answer to {key}.{did_you_mean(word, WORDS)} Answer fault or real.")
     reason = " ".join((why or "").split())
@@ -42,7 +42,7 @@ def answer_case(project: Project, key: str, word: str, *, who: str, why: str | N
             f"{key} was answered {stands.answer} by {stands.who} at {stands.answered_at:%Y-%m-%d %H:%M} "
             f"({stands.why}). The first answer stands; {who}'s, {word}, is not taken."
         )
-    return Case(case.incident, stands, tuple(ledger.concerned(case.incident)))
+    return find_case(ledger, key)
 
 
 def released(ledger: Ledger, case: Case) -> list[dict[str, Any]]:

@@ -23,7 +23,8 @@ def is_doubted(decision: Decision, answers: Answers) -> bool:
 
 def is_waiting(decision: Decision, answers: Answers) -> bool:
     """Tell whether a training is held that an answer to come may start."""
-    return _is_held_alone(decision) and None in _said_of(decision, answers)
+    said = _said_of(decision, answers)
+    return _is_held_alone(decision) and None in said and "fault" not in said
 
 
 def is_released(decision: Decision, answers: Answers) -> bool:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from keepfit.errors import ConfError
 from keepfit.ledger import Decision, Incident, IncidentAnswer, Ledger
+from keepfit.pipeline.answers import Answers, is_released
 from keepfit.spec.problem import did_you_mean
 
 _SHOWN = 20
@@ -16,9 +17,15 @@ class Case:
     """One incident with all that belongs to it."""
 
     incident: Incident
-    answer: IncidentAnswer | None
+    answers: Answers
+    """To this incident and to all others."""
     decisions: tuple[Decision, ...]
     """The held and the blocked, by model."""
+
+    @property
+    def answer(self) -> IncidentAnswer | None:
+        """What was said of it; None while it is open."""
+        return self.answers.get(self.incident.key)
 
     def models(self, verdict: str) -> tuple[str, ...]:
         """Name the models with a decision of this verdict."""
@@ -66,7 +73,9 @@ class Case:
         if said.answer == "real":
             kept = f" Not trained all the same, by cool-down or budget: {len(rest)}." if rest else ""
             way = "".join(f" {_named(names)}: {why}." for why, names in self._gave_way().items())
-            return f"{how} The models it held are trained, each once: {len(self.to_train)}.{kept}{way}"
+            trained, others = self._by_release()
+            more = f" Another incident decides about {_named(others)}." if others else ""
+            return f"{how} The models it held are trained, each once: {len(trained)}.{kept}{way}{more}"
         return (
             f"{how} No training of the models it held is started: {held}. The window is left out of "
             "trainings until it is published anew."
@@ -75,6 +84,12 @@ class Case:
     @property
     def _kept_back(self) -> Mapping[str, str]:
         return (self.answer.kept_back if self.answer else None) or {}
+
+    def _by_release(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Name those that are trained, and those that another incident holds as well."""
+        released = {each.model for each in self.decisions if is_released(each, self.answers)}
+        trained = tuple(name for name in self.to_train if name in released)
+        return trained, tuple(name for name in self.to_train if name not in released)
 
     def _gave_way(self) -> dict[str, tuple[str, ...]]:
         """Name the models that are not trained by what was asked for or released meanwhile, by the reason."""
@@ -116,16 +131,13 @@ def find_case(ledger: Ledger, key: str) -> Case:
             f"There is no incident {key!r}.{did_you_mean(key, known)} `keepfit incidents` lists those there "
             "are."
         )
-    return Case(incident, ledger.incident_answer(key), tuple(ledger.concerned(incident)))
+    return Case(incident, ledger.incident_answers(), tuple(ledger.concerned(incident)))
 
 
 def find_cases(ledger: Ledger) -> list[Case]:
     """List all incidents, the open ones first, the newest of each before the older."""
     answers = ledger.incident_answers()
-    found = [
-        Case(each, answers.get(each.key), tuple(ledger.concerned(each)))
-        for each in reversed(ledger.incidents())
-    ]
+    found = [Case(each, answers, tuple(ledger.concerned(each))) for each in reversed(ledger.incidents())]
     return sorted(found, key=lambda case: case.answer is not None)
 
 

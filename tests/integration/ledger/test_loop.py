@@ -169,7 +169,7 @@ def test_an_incident_is_opened_once_and_its_first_answer_stands(ledger: Ledger) 
     assert ledger.answer_incident(IncidentAnswer("i0", "real", "otto", "")) == said
     assert ledger.incidents() == [first, other]
     assert ledger.incidents(open_only=True) == [other]
-    assert ledger.incident_answer("i1") is None
+    assert ledger.incident_answers() == {"i0": said}
 
 
 def test_an_answer_to_no_incident_names_those_that_are_open(ledger: Ledger) -> None:
