@@ -369,6 +369,15 @@ def test_the_command_tells_of_each_cut_suggests_a_policy_and_writes_the_report(
             ("--cost", "1", "--windows", "sliding"),
             "`windows` has 'sliding', which names no rows to train on.",
         ),
+        (
+            ("--cost", "1", "--windows", "trailing:5d"),
+            "`windows` has 'trailing:5d', of which no model can be trained at the first cut, "
+            "2020-01-18T00:00:00+00:00: No label was known before the holdout",
+        ),
+        (
+            ("--cost", "1", "--windows", "season:30d/5d"),
+            "With 'season:30d/5d' and a label delay of 1d nothing is replayed: `train.season.around` is 5d",
+        ),
         (("--cost", "1", "--every", "weekly"), "`every` is 'weekly'"),
         (("--cost", "1", "--every", "5m"), "windows of 5m are more than the 1,000 that a replay takes."),
         (("--cost", "1", "--split", "1"), "`split` is 1: the share of the windows that chooses"),
@@ -380,6 +389,7 @@ def test_what_cannot_be_replayed_is_refused_with_the_reason(
     done = replay(history, "returns_soon", *options)
     assert done.exit_code == 1
     assert said in done.output
+    assert "train_cut" not in done.output
 
 
 def test_an_unknown_model_is_refused(history: History) -> None:

@@ -14,6 +14,8 @@ from keepfit.plugins import use_plugins
 
 if TYPE_CHECKING:
     from keepfit.policy import Matrix
+    from keepfit.spec import ModelSpec
+    from keepfit.steps.lay_out import Known
 
 SUGGESTION, REPORT, REPORT_PAGE = "policy.yaml", "replay.md", "replay.html"
 
@@ -43,7 +45,7 @@ class ReplayRun:
         """
         from keepfit.backends.feature_store import FeatureStore
         from keepfit.steps.history import build_history
-        from keepfit.steps.lay_out import Layout, lay_windows
+        from keepfit.steps.lay_out import Layout, lay_windows, refuse_untrained
         from keepfit.steps.replay_settings import on_all_history
 
         replayed, models, settings = self._replayed, self._replayed.models, self._replayed.settings
@@ -61,14 +63,20 @@ class ReplayRun:
             )
         self.folder.write("history", built.as_dict() | {"path": HISTORY})
         times = replayed.history(("event_time",))
+
+        def known(model: "ModelSpec") -> "Known":
+            return lambda cut: replayed.known(model, cut, times)
+
         windows = lay_windows(
             spec,
-            lambda cut: replayed.known(spec, cut, times),
+            known(spec),
             first_row=built.first,
             start=settings.start,
             end=end,
             every=settings.every,
         )
+        for kind in settings.kinds:
+            refuse_untrained(kind, models[kind], known(models[kind]), windows[0].start)
         layout = Layout(windows, tuple(models), as_of)
         told = (
             f"{built.rows:,} labelled rows; {len(windows)} windows from {windows[0].start:%Y-%m-%d} to "

@@ -87,6 +87,19 @@ def lay_windows(
     raise TrainingError(_too_short(spec, windows, every, why, first_row=first_row, end=end))
 
 
+def refuse_untrained(kind: str, spec: ModelSpec, known: Known, first: datetime) -> None:
+    """Refuse a kind of rows of which no model can be trained at the first cut, before any is trained.
+
+    Raises:
+        ConfError: It cannot.
+    """
+    if why := _why_untrained(spec, known, first):
+        raise ConfError(
+            f"`windows` has {kind!r}, of which no model can be trained at the first cut, "
+            f"{first.isoformat()}: {why} Let it take more rows, or begin later with `from`."
+        )
+
+
 def _refuse_too_many(length: timedelta, every: timedelta) -> None:
     if (count := length // every) > MOST:
         raise ConfError(

@@ -60,7 +60,11 @@ class ReplaySettings:
         )
 
     def models(self, spec: ModelSpec) -> dict[str, ModelSpec]:
-        """Return the model as each kind of window trains it, by kind; its own kind is the first."""
+        """Return the model as each kind of window trains it, by kind; its own kind is the first.
+
+        Raises:
+            ConfError: Its file could not say so.
+        """
         kinds = dict.fromkeys((kind_of(spec), *self.kinds))
         return {kind: _trained_on(self.delayed(spec), kind) for kind in kinds}
 
@@ -106,7 +110,15 @@ def on_all_history(spec: ModelSpec) -> ModelSpec:
 
 
 def _trained_on(spec: ModelSpec, kind: str) -> ModelSpec:
-    return spec.model_copy(update={"train": spec.train.model_copy(update=_rows(kind))})
+    """Return the model with a kind of rows, if its file could say the same."""
+    try:
+        return ModelSpec.model_validate(
+            spec.model_dump() | {"train": spec.train.model_copy(update=_rows(kind)).model_dump()}
+        )
+    except ValidationError as error:
+        said = error.errors()[0]["msg"].removeprefix("Value error, ")
+        delay = duration_text(spec.label.delay)
+        raise ConfError(f"With {kind!r} and a label delay of {delay} nothing is replayed: {said}.") from None
 
 
 def _rows(kind: str) -> dict[str, Any]:
