@@ -107,7 +107,7 @@ class Metric(Protocol):
     """
 
     def __call__(self, y_true: "NDArray[np.float64]", score: "NDArray[np.float64]") -> float:
-        """Return the metric of some rows, at least one."""
+        """Return the metric of some rows, at least one; NaN where they, or scores all the same, have none."""
 
 
 def use_plugins(root: Path) -> None:

@@ -344,6 +344,9 @@ def test_the_command_tells_of_each_cut_suggests_a_policy_and_writes_the_report(
     assert "18 of 18, trailing:28d, as of 2020-03-14: trained on" in done.output
     assert "policy:\n" in done.output
     assert "<svg" in page.read_text() or "<img" in page.read_text()
+    nowhere = replay(history, "returns_soon", "--cost", "0.01", "--report", str(page.parent))
+    assert nowhere.exit_code == 1
+    assert f"The page cannot be written to {page.parent}: Is a directory." in nowhere.output
 
 
 @pytest.mark.parametrize(

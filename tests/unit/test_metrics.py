@@ -40,6 +40,21 @@ def built_in(name: str, task: str) -> type[MetricTests]:
     )
 
 
+def test_a_metric_that_fails_on_scores_all_the_same_is_found_by_the_contract() -> None:
+    def spread(y_true: Array, score: Array) -> float:
+        if score.std() == 0:
+            raise ValueError("constant scores")
+        return float(np.corrcoef(y_true, score)[0, 1])
+
+    class Contract(MetricTests):
+        @property
+        def metric(self) -> Metric:
+            return spread
+
+    with pytest.raises(ValueError, match="constant scores"):
+        Contract().test_scores_that_are_all_the_same_are_measured()
+
+
 TestRocAuc = built_in("roc_auc", "classification")
 TestAveragePrecision = built_in("average_precision", "classification")
 TestLogLoss = built_in("log_loss", "classification")

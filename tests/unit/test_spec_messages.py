@@ -141,6 +141,10 @@ def candidate(folder: Path, **fields: Any) -> list[str]:
             "train.holdout: '99999999999d' is longer than a calendar.",
         ),
         (
+            {"label": {"column": "returned", "delay": "999999999d"}},
+            "label.delay: '999999999d' is longer than a calendar.",
+        ),
+        (
             {"train": {"holdout": "1d", "start": "yesterday", "candidates": [{"trainer": "lightgbm"}]}},
             "train.start: wrong type: needs a time, such as 2013-01-01T00:00:00Z, got 'yesterday'.",
         ),

@@ -1,11 +1,11 @@
 """`keepfit card`: what a version is, what it was made from, how it did, and what nobody has measured."""
 
-import shutil
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from keepfit.cli.pages import put_page
 from keepfit.cli.project import Root, open_project, open_stores
 from keepfit.errors import RegistryError
 
@@ -32,6 +32,5 @@ def card(model: Model, version: Version = None, html: Html = None, root: Root = 
         if html is None:
             typer.echo(found.read_text(encoding="utf-8"))
             return
-        html.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(found, html)
+        put_page(found, html)
     typer.echo(f"Version {wanted} of {model}: {html.absolute()}")

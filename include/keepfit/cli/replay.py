@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from keepfit.cli.jobs import Job, do
+from keepfit.cli.pages import put_page
 from keepfit.cli.project import Root, open_project, open_stores
 
 Model = Annotated[str, typer.Argument(help="A model.")]
@@ -71,5 +72,4 @@ def replay(  # noqa: PLR0917, each parameter is an option of the command
     with open_stores(project):
         done = do(project, Job.of(project, "replay", model, None, settings))
     if report:
-        report.parent.mkdir(parents=True, exist_ok=True)
-        report.write_bytes(Path(done["choose"]["report"]).read_bytes())
+        put_page(Path(done["choose"]["report"]), report)

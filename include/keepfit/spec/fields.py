@@ -2,7 +2,7 @@
 
 import re
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated
 
 from pydantic import (
@@ -20,6 +20,8 @@ from keepfit.spec.cron import cron_problem
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _DURATION = re.compile(r"(\d+)\s*([smhdw])")
+_CALENDAR = timedelta(days=date.max.toordinal())
+"""Two durations up to this long can be added."""
 
 
 class Closed(BaseModel):
@@ -32,7 +34,8 @@ def parse_duration(value: object) -> object:
     """Read `14d`, `36h`, `90m`, `2w` as a duration; hand anything else on to Pydantic."""
     if isinstance(value, str) and (match := _DURATION.fullmatch(value.strip())):
         with suppress(OverflowError):
-            return timedelta(**{_UNITS[match[2]]: int(match[1])})
+            if (found := timedelta(**{_UNITS[match[2]]: int(match[1])})) <= _CALENDAR:
+                return found
         raise ValueError(f"{value!r} is longer than a calendar")
     if isinstance(value, timedelta):
         return value

@@ -35,6 +35,12 @@ class MetricTests(ABC):
         """One float for any rows of both classes."""
         assert np.isfinite(float(self.metric(self.truth(), self.scores(0.5))))
 
+    def test_scores_that_are_all_the_same_are_measured(self) -> None:
+        """Each evaluation holds models against the mean label for every row; NaN where that has no value."""
+        truth = self.truth()
+        with np.errstate(all="ignore"):
+            float(self.metric(truth, np.full(len(truth), truth.mean())))
+
     def test_its_direction_is_the_one_it_says(self) -> None:
         """Good scores are better than bad ones, by `higher_is_better`."""
         good = float(self.metric(self.truth(), self.scores(0.1)))
