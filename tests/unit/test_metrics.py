@@ -40,10 +40,11 @@ def built_in(name: str, task: str) -> type[MetricTests]:
     )
 
 
-def test_a_metric_that_fails_on_scores_all_the_same_is_found_by_the_contract() -> None:
+def test_a_metric_that_fails_on_scores_or_labels_all_the_same_is_found_by_the_contract() -> None:
     def spread(y_true: Array, score: Array) -> float:
-        if score.min() == score.max():
-            raise ValueError("constant scores")
+        for name, each in (("labels", y_true), ("scores", score)):
+            if each.min() == each.max():
+                raise ValueError(f"constant {name}")
         return float(np.corrcoef(y_true, score)[0, 1])
 
     class Contract(MetricTests):
@@ -53,6 +54,8 @@ def test_a_metric_that_fails_on_scores_all_the_same_is_found_by_the_contract() -
 
     with pytest.raises(ValueError, match="constant scores"):
         Contract().test_scores_that_are_all_the_same_are_measured()
+    with pytest.raises(ValueError, match="constant labels"):
+        Contract().test_rows_of_one_label_are_measured()
 
 
 TestRocAuc = built_in("roc_auc", "classification")
@@ -143,7 +146,8 @@ def test_a_metric_of_ones_own_lies_in_plugins(tmp_path: object, monkeypatch: pyt
 
 def test_a_metric_that_fails_is_named(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
     of_plugins(tmp_path, monkeypatch, "def broken(y_true, score):\n    return 'much'\n")
-    with pytest.raises(TrainingError, match="The metric 'my_metrics:broken' fails on 2 rows: ValueError"):
+    said = "The metric 'my_metrics:broken' fails on 2 rows: ValueError.*: NaN where they define none, as for"
+    with pytest.raises(TrainingError, match=said):
         measure(("my_metrics:broken",), np.zeros(2), np.zeros(2))
 
 

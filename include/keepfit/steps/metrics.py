@@ -136,5 +136,6 @@ def _number(name: str, metric: plugins.Metric, y_true: Array, score: Array) -> f
     except Exception as error:
         raise TrainingError(
             f"The metric {name!r} fails on {len(y_true)} rows: {type(error).__name__}: {error}. "
-            "A metric takes two arrays, the truth and the scores, and returns a number."
+            "A metric takes two arrays, the truth and the scores, and returns a number: NaN where they "
+            "define none, as for rows of one class or scores that are all the same."
         ) from error

@@ -41,6 +41,12 @@ class MetricTests(ABC):
         with np.errstate(all="ignore"):
             float(self.metric(truth, np.full(len(truth), truth.mean())))
 
+    def test_rows_of_one_label_are_measured(self) -> None:
+        """A window, a slice or a draw of days may have no other; NaN where that has no value."""
+        scores = self.scores(0.5)
+        with np.errstate(all="ignore"):
+            float(self.metric(np.zeros(len(scores)), scores))
+
     def test_its_direction_is_the_one_it_says(self) -> None:
         """Good scores are better than bad ones, by `higher_is_better`."""
         good = float(self.metric(self.truth(), self.scores(0.1)))
