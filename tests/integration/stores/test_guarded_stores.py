@@ -234,14 +234,19 @@ def test_a_store_that_feast_filled_is_taken_over(repo: Repo) -> None:
 def test_a_store_that_feast_filled_beside_pandas_is_taken_over_too(repo: Repo) -> None:
     plain = replace(repo, guarded=False, engine=False)
     store = plain.apply()
-    repo.write(stats((1, "2024-01-02", 2), (2, "2024-01-02", 2)))
+    late = (3, "2024-01-02T00:00:00.999700", 2)
+    repo.write(stats((1, "2024-01-02", 2), (2, "2024-01-02", 2), late))
     write_with_pandas()
     plain.load(store)
-    assert {moment for _, _, moment, _ in repo.stored().values()} == {"2024-01-02 00:00:00"}
+    assert {moment for _, _, moment, _ in repo.stored().values()} == {
+        "2024-01-02 00:00:00",
+        "2024-01-02 00:00:00.999700",
+    }
     guarded = repo.apply()
-    repo.write(stats((1, "2024-01-01T23:59:59", 1), (2, "2024-01-02T00:00:01", 3)))
+    newer = (3, "2024-01-02T00:00:00.999900", 3)
+    repo.write(stats((1, "2024-01-01T23:59:59", 1), (2, "2024-01-02T00:00:01", 3), newer))
     repo.load(guarded)
-    assert repo.served(guarded, 1, 2) == [2, 3]
+    assert repo.served(guarded, 1, 2, 3) == [2, 3, 3]
 
 
 def test_rows_without_a_key_are_left_out(repo: Repo) -> None:

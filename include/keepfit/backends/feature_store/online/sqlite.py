@@ -185,6 +185,8 @@ def _upsert(table: str, view: FeatureView, features: list[str]) -> str:
         for place, name in enumerate(features)
     ]
     columns = ("value", "value_text", "event_ts", "created_ts", *_EXACT)
+    # SQLite rounds what lies behind the seconds, up to the next one.
+    whole = "strftime('%s', substr(t.event_ts, 1, 19))"
     created = f"coalesce(excluded.created_us, {NEVER}) >= coalesce(t.created_us, {NEVER})"
     return f"""
         INSERT INTO {identifier(table)} AS t (entity_key, feature_name, {", ".join(columns)})
@@ -193,7 +195,7 @@ def _upsert(table: str, view: FeatureView, features: list[str]) -> str:
         SET {", ".join(f"{column} = excluded.{column}" for column in columns)}
         WHERE CASE
             WHEN t.event_us IS NULL AND typeof(t.event_ts) = 'text'
-                THEN excluded.event_us / {_PER_SECOND} >= CAST(strftime('%s', t.event_ts) AS INTEGER)
+                THEN excluded.event_us / {_PER_SECOND} >= CAST({whole} AS INTEGER)
             WHEN t.event_us IS NULL THEN excluded.event_ts >= t.event_ts
             WHEN excluded.event_us <> t.event_us THEN excluded.event_us > t.event_us
             ELSE {created if view.batch_source.created_timestamp_column else "true"}
