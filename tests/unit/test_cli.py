@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 
 from keepfit.cli.app import app
 from keepfit.cli.jobs import Job, follow_ups
+from keepfit.cli.person import person
 from keepfit.cli.starter_data import orders_csv
 from keepfit.embedded.processes import Started
 from keepfit.embedded.status import ComponentStatus, Status, write_status
@@ -70,6 +71,15 @@ def test_the_command_is_installed_and_lists_what_it_can_do() -> None:
         "env",
     ):
         assert f" {command} " in done.stdout
+
+
+def test_whoever_has_no_name_on_this_system_is_named_by_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr("os.getuid", lambda: 2_147_000_111)
+    assert person() == "uid-2147000111"
+    monkeypatch.setenv("LOGNAME", "ann")
+    assert person() == "ann"
 
 
 def test_an_unknown_command_or_option_is_a_usage_error() -> None:

@@ -1,12 +1,12 @@
 """`keepfit incidents`: what several models wait for, and the answer that ends it."""
 
-import getpass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from keepfit.cli.jobs import decided, do_all
+from keepfit.cli.person import person
 from keepfit.cli.project import Root, open_project, open_stores
 from keepfit.cli.table import moment, table
 from keepfit.spec import Project
@@ -89,7 +89,7 @@ def _answer_or_show(
         typer.echo(f"{case.subject}\n\n{case.body}\n" if case.answer is None else case.body)
     else:
         at = datetime.now(UTC)
-        case = answer_case(project, key, answer, who=getpass.getuser(), why=why, at=at)
+        case = answer_case(project, key, answer, who=person(), why=why, at=at)
     typer.echo(case.consequence)
 
 

@@ -1,6 +1,5 @@
 """`keepfit quarantine`: list the rows that were set aside, release them or drop them."""
 
-import getpass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
@@ -8,6 +7,7 @@ from typing import Annotated
 import typer
 
 from keepfit.cli.jobs import Job, do_all
+from keepfit.cli.person import person
 from keepfit.cli.project import Root, open_project, open_stores
 from keepfit.cli.run import End, Start
 from keepfit.cli.table import table
@@ -46,7 +46,7 @@ def quarantine(  # noqa: PLR0917, each parameter is an option of the command
     with open_stores(project) as locations:
         if release or drop:
             action = "release" if release else "drop"
-            settings = {"action": action, "keys": key or None, "who": getpass.getuser()}
+            settings = {"action": action, "keys": key or None, "who": person()}
             do_all(project, Job.of(project, "quarantine", name, window, settings))
             return
         from keepfit.pipeline.ruling import held

@@ -1,12 +1,12 @@
 """`keepfit release` and `rollback`: the way forward by hand, and the way back."""
 
-import getpass
 from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
 from keepfit.cli.jobs import Job, do
+from keepfit.cli.person import person
 from keepfit.cli.project import Root, open_project, open_stores
 
 
@@ -69,4 +69,4 @@ def _do(model: str, root: Root, settings: dict[str, Any]) -> None:
     project = open_project(root)
     name = project.model(model).name
     with open_stores(project):
-        do(project, Job.of(project, "release", name, None, {**settings, "who": getpass.getuser()}))
+        do(project, Job.of(project, "release", name, None, {**settings, "who": person()}))
