@@ -91,7 +91,9 @@ def by_hand(world: World, window: Window) -> Joined:
     without = sum(each["id"] is None and each["event_time"] in Span(due) for each in made)
     seen = [each for each in keyed if each["event_time"] in Span(Window(first, window.end))]
     done = summed_up(counted, unpredicted=never(world, window, due, seen), without_key=without)
-    done = replace(done, young=all(each["event_time"] not in Span(Window(first, due.start)) for each in keyed))
+    done = replace(
+        done, young=all(each["event_time"] not in Span(Window(first, due.start)) for each in keyed)
+    )
     columns = ("id", "event_time", "score", "version", "role", "label")
     return done, [{name: each[name] for name in columns} for each in rows]
 
