@@ -341,12 +341,12 @@ def test_labels_of_before_a_models_first_predictions_are_not_blamed_on_the_windo
     young, _ = world(batch=first, labels={1: 1, 7: 0}).joined(WINDOWS[0])
     older, _ = world(batch=[*first, (2, -20, "champion", 0.1)], labels={1: 1, 7: 0}).joined(WINDOWS[0])
     assert list(young.warnings()) == [
-        "1 labels became known of rows that were never predicted. They count for nothing here. They may be of "
-        "rows from before the model's first predictions, since nothing older was predicted."
+        "1 labels became known of rows that were never predicted. They count for nothing here. They may be "
+        "of rows from before the model's first predictions, since nothing older was predicted."
     ]
     assert list(older.warnings()) == [
-        "1 labels became known of rows that were never predicted. They count for nothing here. Was the window "
-        "predicted before all its rows had come?"
+        "1 labels became known of rows that were never predicted. They count for nothing here. Was the "
+        "window predicted before all its rows had come?"
     ]
 
 
