@@ -78,7 +78,8 @@ def test_a_week_of_broken_data_is_left_out_told_and_rebuilt_to_the_same_bits(bro
     warned = (
         "140 rows are left out, since their data was found broken: 2020-02-13 00:00 to 2020-02-20 00:00. "
         "Repair the source and ingest these windows again; if the data was right, answer the incident with "
-        "`real`."
+        "`real`. Where there is none, `fleet: {common_cause: 1}` in keepfit.yaml has the next such window "
+        "asked about."
     )
     assert made["warnings"] == [warned]
     assert f"WARNING {warned}" in tell("build_training_set", made, run.snapshot)

@@ -350,6 +350,14 @@ def test_the_question_names_view_window_numbers_and_who_waits(fleet_of: Fleets) 
     )
 
 
+def test_a_model_alone_is_asked_about_in_the_singular(fleet_of: Fleets) -> None:
+    watch = fleet_of(1, fleet="{common_cause: 1}")
+    assert watch.decide("m000", week(1)).verdict == "held"
+    (case,) = find_cases(watch.ledger)
+    assert case.subject == "Is habits broken? 1 model waits for an answer"
+    assert "which 1 model leans on, moved at once:" in case.body
+
+
 DECIDE = f"""
 import json, sys
 from pathlib import Path

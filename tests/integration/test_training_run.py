@@ -269,6 +269,16 @@ def test_a_feature_whose_column_came_later_is_told_in_full(store: Store) -> None
     assert more[-1] == f"WARNING {said}"
 
 
+def test_labelled_rows_between_training_and_holdout_are_told(store: Store) -> None:
+    folder = store.train("train-1")
+    trained, judged = folder.read("train_0"), folder.read("evaluation")["rows"]
+    between = folder.read("build_training_set")["rows"] - trained["rows"] - judged
+    assert between > 0
+    assert [*tell("train", trained, store.snapshot("t"))][1:] == [
+        f"{between:,} more rows: label not known yet when the holdout begins"
+    ]
+
+
 def test_the_version_knows_its_lineage(store: Store) -> None:
     folder = store.train("train-1")
     built, details = folder.read("build_training_set"), store.registry.details("returns_soon", "1")

@@ -252,6 +252,26 @@ def test_few_windows_are_called_little_evidence_and_many_are_not() -> None:
     assert "Little evidence" not in "\n".join(choose(broken, cost=1.5).lines())
 
 
+def test_a_calendar_that_is_no_dearer_for_sure_is_told_with_its_block(tmp_path: Path) -> None:
+    def unrest(cut: int, at: int) -> float:
+        changes = (5, 6, 16, *range(22, 40, 2))
+        return float(sum(cut < each <= at for each in changes))
+
+    choice = choose(unrest, cost=0.5)
+    assert name(choice) == "2 % worse"
+    (line,) = (line for line in choice.lines() if line.startswith("A calendar is simpler"))
+    words, block = line.split(" To take it: ")
+    assert words == "A calendar is simpler, and as far as this tells no dearer: every 14 d."
+    path = tmp_path / "model.yaml"
+    path.write_text(block, encoding="utf-8")
+    kept = {"cooldown": "7d", "max_refused": 2, "rest": "28d"}
+    wanted = PolicySpec.model_validate({"rules": [{"rule": "calendar", "every": "14d"}], **kept})
+    assert PolicySpec.model_validate(read_yaml(path, "model.yaml").content["policy"]) == wanted
+    plain = choose(lambda cut, at: float(at - cut), cost=0.1)
+    assert name(plain).startswith("every ")
+    assert "A calendar is simpler" not in "\n".join(plain.lines())
+
+
 def test_windows_without_a_loss_are_told() -> None:
     made = matrix(20, lambda cut, at: None if at == 3 else broken(cut, at), measured=told(broken))
     choice = choose_policy(SPEC, [made], 1.5)

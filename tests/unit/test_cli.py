@@ -437,6 +437,9 @@ def test_audit_names_a_row_that_was_changed_by_hand_and_a_head_that_is_gone(live
 
 def test_loop_shows_what_each_decision_to_train_came_to(lived: Path) -> None:
     ledger = Ledger(load_project(lived).locations.ledger_url)
+    assert keepfit("loop", "returns", "--root", lived).stderr == (
+        "No decision about returns has asked for a training; --all shows those there are, 1.\n"
+    )
     window, later = Window.parse("2024-04-08", "2024-04-15"), Window.parse("2024-04-15", "2024-04-22")
     bounds = window.start, window.end
     ledger.decide(Decision("r", "returns", "p", *bounds, "retrain", "drift", "much drift", {}, "t", "me"))

@@ -130,6 +130,9 @@ def test_a_training_that_a_rule_calls_for_is_held_by_its_incident(answer: str, w
     assert held.reason.startswith(
         f"temp of weather moved at once for 3 models: {words}; 1 of 3 columns drifted"
     )
+    own = CommonCause("weather", ("temp",), ("a",), "k", answer)
+    alone = decide(signals, (), policy, History(common=own))
+    assert alone.reason.startswith(f"temp of weather moved at once for 1 model: {words}; ")
     assert decide(signals, (), policy, History()).word == "retrain"
     calm = PolicySpec.model_validate({"rules": [{"rule": "calendar", "every": "90d"}]})
     assert decide(signals, (), calm, History(common=cause)).word == "keep"

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -91,6 +91,9 @@ def by_hand(world: World, window: Window) -> Joined:
     without = sum(each["id"] is None and each["event_time"] in Span(due) for each in made)
     seen = [each for each in keyed if each["event_time"] in Span(Window(first, window.end))]
     done = summed_up(counted, unpredicted=never(world, window, due, seen), without_key=without)
+    done = replace(
+        done, young=all(each["event_time"] not in Span(Window(first, due.start)) for each in keyed)
+    )
     columns = ("id", "event_time", "score", "version", "role", "label")
     return done, [{name: each[name] for name in columns} for each in rows]
 
@@ -331,6 +334,20 @@ def test_labels_of_nobody_and_requests_of_nobody_are_counted_and_told() -> None:
     assert keyless == (
         "1 online predictions cannot be labelled: their requests did not give the row's whole key."
     )
+
+
+def test_labels_of_before_a_models_first_predictions_are_not_blamed_on_the_window() -> None:
+    first = [(1, 1, "champion", 0.1)]
+    young, _ = world(batch=first, labels={1: 1, 7: 0}).joined(WINDOWS[0])
+    older, _ = world(batch=[*first, (2, -20, "champion", 0.1)], labels={1: 1, 7: 0}).joined(WINDOWS[0])
+    assert list(young.warnings()) == [
+        "1 labels became known of rows that were never predicted. They count for nothing here. They may be "
+        "of rows from before the model's first predictions, since nothing older was predicted."
+    ]
+    assert list(older.warnings()) == [
+        "1 labels became known of rows that were never predicted. They count for nothing here. Was the "
+        "window predicted before all its rows had come?"
+    ]
 
 
 def test_a_label_that_comes_late_is_joined_in_the_window_it_comes_in() -> None:

@@ -55,6 +55,13 @@ def test_the_calendar_goes_by_the_age_of_the_champions_data(every: str, fires: b
     assert found == Finding("calendar", fires, text, "clock")
 
 
+def test_the_calendar_does_not_ask_after_a_window_from_before_the_champions_data() -> None:
+    champion = Champion("2", week(1).window_end + timedelta(days=3))
+    found = judged({"rule": "calendar", "every": "8d"}, week(1, champion=champion))
+    text = "the champion's data is 3 d newer than the window (limit 8 d)"
+    assert found == Finding("calendar", False, text, "clock")
+
+
 def test_a_month_that_nobody_looked_at_is_one_of_the_last_two() -> None:
     january, march = (
         week(1, drift=LOUD, window_start=start, window_end=end)

@@ -77,6 +77,26 @@ def test_the_report_says_what_was_chosen_and_what_that_rests_on(choice: Choice, 
     assert "1 of the 13 windows to choose on have no loss, and count for no policy." in said
 
 
+def test_it_is_said_that_the_first_models_drift_could_not_be_judged() -> None:
+    few = DriftSignal(900, 0, (), None, "the reference has 329 rows of 500 needed")
+
+    def said(first_judged: int) -> list[str]:
+        def blind(cut: int, at: int) -> Mapping[str, Any]:
+            known = measured(cut, at)
+            return known if cut >= first_judged else {**known, "drift": few}
+
+        found = choose_policy(SPEC, [matrix(26, loss, measured=blind)], cost=0.8)
+        return [line for line in found.lines() if line.startswith("Nothing is said here")]
+
+    told = (
+        "Nothing is said here of the rules that go by drift: under the first model it could not be judged in "
+        "any window (the reference has 329 rows of 500 needed), so they cost what never costs. To try them, "
+    )
+    assert said(2) == [f"{told}begin with --from 2024-01-15, or lower monitor.drift.min_rows."]
+    assert said(26) == [f"{told}lower monitor.drift.min_rows."]
+    assert not said(0)
+
+
 def test_the_suggestion_stands_in_the_report_letter_by_letter(choice: Choice, page: str) -> None:
     (block,) = re.findall(r"<pre>(.*?)</pre>", page, re.DOTALL)
     assert unescape(block) == choice.suggestion

@@ -44,6 +44,9 @@ def loop(model: Model, every: Every = False, root: Root = None) -> None:
         found = Ledger(locations.ledger_url).loop(name)
     rows = [_row(each) for each in found if every or each.verdict == "retrain" or each.ended]
     typer.echo(table(_HEAD, rows))
+    if not rows:
+        others = f"; --all shows those there are, {len(found)}" if found else ""
+        typer.echo(f"No decision about {name} has asked for a training{others}.", err=True)
 
 
 def _row(row: "LoopRow") -> tuple[str, ...]:

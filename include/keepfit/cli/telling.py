@@ -95,6 +95,8 @@ def _built(result: Result, _: Snapshot) -> Lines:
 def _trained(result: Result, _: Snapshot) -> Lines:
     tried = {"trials": result["trials"], "stopped": result["stopped"]} if result["trials"] else {}
     yield _short({"trainer": result["estimator"] or result["trainer"], "rows": result["rows"], **tried})
+    if result["unripe"]:
+        yield f"{result['unripe']:,} more rows: label not known yet when the holdout begins"
     if empty := ", ".join(result["left_out"]):
         yield f"WARNING without a value in the rows before the holdout, and left out: {empty}"
 

@@ -44,7 +44,8 @@ def left_out(built: "TrainingSet") -> Iterator[str]:
     windows = ", ".join(f"{each.start:%Y-%m-%d %H:%M} to {each.end:%Y-%m-%d %H:%M}" for each in built.without)
     yield (
         f"{rows:,} rows are left out, since their data was found broken: {windows}. Repair the source and "
-        "ingest these windows again; if the data was right, answer the incident with `real`."
+        "ingest these windows again; if the data was right, answer the incident with `real`. Where there is "
+        "none, `fleet: {common_cause: 1}` in keepfit.yaml has the next such window asked about."
     )
 
 

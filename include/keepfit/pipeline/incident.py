@@ -55,9 +55,10 @@ class Case:
         from keepfit.backends.page import plain_text
 
         seen, window = self.incident, self.incident.window
+        lean = "1 model leans on" if seen.models == 1 else f"{seen.models} models lean on"
         facts = (
             f"From **{window.start:%Y-%m-%d %H:%M}** to **{window.end:%Y-%m-%d %H:%M}** UTC the feature view "
-            f"**{plain_text(seen.view)}**, which {seen.models} models lean on, moved at once:\n\n"
+            f"**{plain_text(seen.view)}**, which {lean}, moved at once:\n\n"
             + "\n".join(f"- {plain_text(each)}" for each in seen.reason.split("; "))
         )
         waiting = "\n".join(f"- {plain_text(line)}" for line in self._waiting())

@@ -72,7 +72,8 @@ class TrainingRun:
 
         candidate = self.spec.train.candidates[index]
         journal = self.folder.file(f"search_{index}.json") if candidate.search else None
-        rows = self._done.split.train
+        split = self._done.split
+        rows = split.train
         trained = train(rows, self._done.training_set.features, self.spec, candidate, journal)
         with self.folder.staged(f"candidate_{index}") as staged:
             staged.mkdir()
@@ -88,6 +89,7 @@ class TrainingRun:
                 "estimator": candidate.estimator,
                 "params": dict(trained.params),
                 "rows": trained.rows,
+                "unripe": self._done.training_set.rows - len(rows) - len(split.holdout),
                 "trials": trained.trials,
                 "stopped": trained.stopped,
                 "left_out": list(trained.left_out),

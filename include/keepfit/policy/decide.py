@@ -110,8 +110,9 @@ def _held(cause: CommonCause, trigger: str, words: str, wait: str | None) -> Ver
 
 
 def _asked(cause: CommonCause) -> str:
+    count = len(cause.models)
     return (
-        f"{', '.join(cause.columns)} of {cause.view} moved at once for {len(cause.models)} models: "
+        f"{', '.join(cause.columns)} of {cause.view} moved at once for {count} model{'s' * (count > 1)}: "
         f"incident {cause.key} {cause.answer or 'asks whether that is a fault'}"
     )
 

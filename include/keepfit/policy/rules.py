@@ -1,6 +1,7 @@
 """The rules of a policy, in the words a person reads; each says whether it calls for a training."""
 
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import Any
 
 from keepfit.policy import combined, own, regret
@@ -21,7 +22,8 @@ def _calendar(rule: spec.Calendar, seen: Seen) -> Finding:
     if champion is None or champion.as_of is None:
         return Finding("calendar", None, "the champion's training time is not recorded", "clock")
     since = seen[-1].window_end - champion.as_of
-    text = f"the champion's data is {days(since)} old (limit {days(rule.every)})"
+    age = f"{days(since)} old" if since >= timedelta() else f"{days(-since)} newer than the window"
+    text = f"the champion's data is {age} (limit {days(rule.every)})"
     return Finding("calendar", since >= rule.every, text, "clock")
 
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 
-from keepfit.policy import Walk
+from keepfit.policy import Matrix, Walk
 from keepfit.policy.certainty import CONFIDENCE, FEW, Difference
 from keepfit.policy.parts import Part
-from keepfit.steps.choose_policy import Choice, dates, to_price
+from keepfit.spec.yaml_file import yaml_text
+from keepfit.steps.choose_policy import Choice, dates, to_price, written
 
 _FIGURES = ("trainings", "mean loss", "cost", "regret")
 ORACLE = "oracle (knows the future)"
@@ -70,10 +71,48 @@ def evidence(choice: Choice) -> Iterator[str]:
     for other in found.fixed:
         if other is not found.winner:
             yield f"  {_against(choice.title(other), found.against(other)[1], found.price)}"
+    yield from _simpler(choice)
+    yield from _blind(choice.matrices[0])
     for part, what in zip(choice.parts, ("choose", "report"), strict=True):
         windows = part.last - part.first
         if left := windows - part.counted:
             yield f"{left} of the {windows} windows to {what} on have no loss, and count for no policy."
+
+
+def _simpler(choice: Choice) -> Iterator[str]:
+    """Name the calendar to take instead of signals that are not surely better, without a look at the rest."""
+    found = choice.ranking
+    if found.winner.candidate.size <= 1:
+        return
+    others = [each for each in found.fixed if each.candidate.size == 1]
+    if alike := [each for each in others if found.against(each)[1].told != "less"]:
+        best = min(alike, key=lambda each: each.chosen_on.cost(found.price))
+        block = yaml_text(written(best.candidate.policy), width=1000, default_flow_style=True).strip()
+        yield (
+            f"A calendar is simpler, and as far as this tells no dearer: {choice.title(best)}. To take it: "
+            f"policy: {block}"
+        )
+
+
+def _blind(matrix: Matrix) -> Iterator[str]:
+    """Say that the first model's drift was never judged, so that rules which listen to it never asked."""
+    first = [matrix.cells[0, at].signals.drift for at in range(len(matrix.windows))]
+    if any(each is None or each.share is not None for each in first):
+        return
+    why = next(each.reason for each in first if each)
+    told = (at for at in range(len(matrix.windows)) if _is_judged(matrix, at))
+    at = next(told, None)
+    begin = "" if at is None else f"begin with --from {matrix.windows[at].start:%Y-%m-%d}, or "
+    yield (
+        "Nothing is said here of the rules that go by drift: under the first model it could not be judged in "
+        f"any window ({why}), so they cost what never costs. To try them, {begin}lower "
+        "monitor.drift.min_rows."
+    )
+
+
+def _is_judged(matrix: Matrix, at: int) -> bool:
+    drift = matrix.cells[at, at].signals.drift
+    return drift is not None and drift.share is not None
 
 
 def _against(name: str, found: Difference, price: float) -> str:

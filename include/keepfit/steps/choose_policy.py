@@ -39,7 +39,7 @@ class Choice:
         kind = self.ranking.winner.kind
         rows, now = rows_of(kind), rows_of(self.kind_now)
         other = {name: value for name, value in rows.items() if value != now[name]}
-        said = {**({"train": other} if other else {}), "policy": _written(self.policy)}
+        said = {**({"train": other} if other else {}), "policy": written(self.policy)}
         return yaml_text(said, width=100)
 
     def lines(self) -> list[str]:
@@ -128,7 +128,7 @@ def dates(part: Part) -> str:
     return f"{part.start:%Y-%m-%d} to {part.end:%Y-%m-%d}"
 
 
-def _written(policy: PolicySpec) -> dict[str, Any]:
+def written(policy: PolicySpec) -> dict[str, Any]:
     """Return the fields that say something: the rules in full, of the rest what differs from the defaults."""
     said = policy.model_dump(mode="json")
     plain = PolicySpec().model_dump(mode="json")

@@ -13,6 +13,8 @@ from keepfit.steps.made_predictions import ANSWERED, MadePredictions, between, c
 
 LATEST = timedelta(days=30)
 """A label that comes so long after it should, or later, is not joined any more."""
+_MISSED = "Was the window predicted before all its rows had come?"
+_YOUNG = "They may be of rows from before the model's first predictions, since nothing older was predicted."
 _MEASURED = "label IS NOT NULL AND (due OR caught_up)"
 
 
@@ -55,6 +57,8 @@ class LabelJoin:
     """The same for each role and version, also for what was scored beside."""
     broken: int = 0
     """Labelled predictions made on broken data, of which nothing is measured."""
+    young: bool = False
+    """Whether nothing was predicted in the month before the rows whose labels should be known."""
 
     def __str__(self) -> str:
         """Say in a line how mature the labels are."""
@@ -71,7 +75,7 @@ class LabelJoin:
         if self.unpredicted:
             yield (
                 f"{self.unpredicted:,} labels became known of rows that were never predicted. They count for "
-                "nothing here. Was the window predicted before all its rows had come?"
+                f"nothing here. {_YOUNG if self.young else _MISSED}"
             )
         if self.broken:
             yield (
@@ -135,7 +139,11 @@ def join_labels(
     )
     never = _unpredicted(connection, made, labels, Window(earlier.start, window.end))
     found = _summed_up(connection, never, count_without_key(connection, made, kinds, due))
-    return replace(found, broken=count(connection, f"joined WHERE {_MEASURED} AND ({broken})"))
+    return replace(
+        found,
+        broken=count(connection, f"joined WHERE {_MEASURED} AND ({broken})"),
+        young=not count(connection, f"({made_rows(connection, made, kinds, earlier)})"),
+    )
 
 
 def _fresh(connection: Connection, labels: Labels, window: Window, due: Window) -> str:
