@@ -691,6 +691,7 @@ def test_labels_are_those_known_at_the_end_of_the_window(shop: Shop) -> None:
         **counted,
         "new_rows": None,
         "unpredicted": 0,
+        "young": True,
         "broken": 0,
         "without_key": 0,
         "roles": ({"role": "champion", "version": "1", **counted},),
