@@ -307,19 +307,44 @@ def test_a_combination_with_an_open_part_is_insufficient(parts: list[str]) -> No
     assert verdict(young, performance=UNKNOWN).word == "keep"
 
 
+def refusals(*ago: int, by: str = "performance") -> tuple[tuple[datetime, str], ...]:
+    return tuple((END - timedelta(days=days), by) for days in ago)
+
+
 def test_refused_challengers_in_a_row_break_the_circuit_until_it_has_rested() -> None:
-    refused = tuple(END - timedelta(days=days) for days in (60, 40, 20))
+    refused = refusals(60, 40, 20)
     result = verdict(history=History(refused=refused), drift=DRIFTED)
     assert (result.word, result.trigger) == ("keep", "drift_share")
     assert result.reason.startswith(
-        "the last 3 challengers were refused, so signals start none for 90 d (20 d have passed). "
-        "Look at why, and train by hand; though 3 of 4 columns drifted"
+        "the last 3 challengers that a signal asked for were refused, so none is started for 90 d (20 d have "
+        "passed). Look at why, and train by hand; though 3 of 4 columns drifted"
     )
     assert verdict(history=History(refused=refused[1:]), drift=DRIFTED).word == "retrain"
     assert verdict(policy(max_refused=4), History(refused=refused), drift=DRIFTED).word == "retrain"
     assert verdict(policy(max_refused=None), History(refused=refused), drift=DRIFTED).word == "retrain"
     assert verdict(policy(rest="20d"), History(refused=refused), drift=DRIFTED).word == "retrain"
     assert "circuit" not in verdict(history=History(refused=refused)).reason
+
+
+@pytest.mark.parametrize("by", ["calendar", "new_rows", "feature_change", ""])
+def test_a_signal_is_heard_though_challengers_that_none_asked_for_were_refused(by: str) -> None:
+    refused = refusals(60, 40, 20, by=by)
+    assert verdict(history=History(refused=refused), drift=DRIFTED).word == "retrain"
+    assert verdict(history=History(refused=(*refused, *refusals(10, 9))), drift=DRIFTED).word == "retrain"
+    assert verdict(history=History(refused=(*refused, *refusals(10, 9, 8))), drift=DRIFTED).word == "keep"
+    due = verdict(policy({"rule": "calendar", "every": "1d"}), History(refused=(*refused[1:], *refusals(10))))
+    assert (due.word, due.trigger) == ("keep", "calendar")
+    assert due.reason.startswith("the last 3 challengers were refused, so none is started for 90 d (10 d")
+
+
+def test_refused_challengers_far_apart_begin_no_rest_but_one_right_after_a_rest_does() -> None:
+    assert verdict(history=History(refused=refusals(131, 90, 40)), drift=DRIFTED).word == "retrain"
+    assert verdict(history=History(refused=refusals(129, 90, 40)), drift=DRIFTED).word == "keep"
+    assert verdict(history=History(refused=refusals(210, 205, 200, 40)), drift=DRIFTED).word == "keep"
+    assert verdict(history=History(refused=refusals(240, 235, 230, 40)), drift=DRIFTED).word == "retrain"
+    # A long cool-down keeps them apart by itself.
+    slow = policy(cooldown="30d", rest="35d")
+    assert verdict(slow, History(refused=refusals(92, 62, 31)), drift=DRIFTED).word == "keep"
 
 
 def test_a_window_worked_off_late_is_shown_none_of_those_after_it() -> None:
@@ -367,20 +392,22 @@ def test_the_fleet_has_a_budget_of_its_own() -> None:
 
 def test_what_was_asked_before_counts_the_same_however_it_is_listed() -> None:
     near = (END - timedelta(days=3), END + timedelta(days=3), END - timedelta(days=30))
-    refused = tuple(END - timedelta(days=each) for each in (60, 40, 20))
+    refused = refusals(60, 40, 20)
     cooling = [verdict(history=History(listed), drift=DRIFTED) for listed in permutations(near)]
     assert len(set(cooling)) == 1
     assert cooling[0].reason.startswith("cool-down of 7 d: the window ending 2013-04-12")
     resting = [
-        verdict(policy(rest="30d"), History(refused=listed), drift=DRIFTED)
+        verdict(policy(rest="50d"), History(refused=listed), drift=DRIFTED)
         for listed in permutations(refused)
     ]
     assert len(set(resting)) == 1
-    assert resting[0].reason.startswith("the last 3 challengers were refused")
+    assert resting[0].reason.startswith("the last 3 challengers that a signal asked for were refused")
 
 
 def test_of_two_trainings_that_knew_the_same_the_one_that_passed_ends_the_row() -> None:
-    judged = [(END - timedelta(days=9), False), (END, True), (END, False), (END + timedelta(days=1), False)]
+    later = END + timedelta(days=1)
+    ended = [(END - timedelta(days=9), False), (END, True), (END, False), (later, False)]
+    judged = [(as_of, passed, "performance") for as_of, passed in ended]
     for listed in permutations(judged):
         assert refused_in_a_row(listed, END) == ()
-        assert refused_in_a_row(listed, END + timedelta(days=1)) == (END + timedelta(days=1),)
+        assert refused_in_a_row(listed, later) == ((later, "performance"),)

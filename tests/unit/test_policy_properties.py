@@ -104,7 +104,9 @@ def test_evidence_from_before_the_mean_label_was_known_is_read_and_judged_as_it_
     history=st.builds(
         History,
         retrained=st.lists(moments, max_size=3).map(tuple),
-        refused=st.lists(moments, max_size=4).map(tuple),
+        refused=st.lists(st.tuples(moments, st.sampled_from(["", "calendar", "regret"])), max_size=4).map(
+            tuple
+        ),
         fleet=st.lists(moments, max_size=3).map(tuple),
     ),
 )
@@ -181,9 +183,12 @@ def test_challengers_refused_in_a_row_are_counted_back_to_the_last_that_passed()
     ended = ["fail", "pass", "undecided", "error", "fail", "fail"]
     trainings = [trained(number, each) for number, each in enumerate(ended, 1)]
     window = Window(week(5).window_start, week(5).window_end)
-    assert Memory(trainings=trainings).history("key", window).refused == (
-        week(3).window_end,
-        week(5).window_end,
+    trainings[2] = replace(trainings[2], decision_key="asked")
+    asked = replace(decided(week(3), "retrain"), key="asked", trigger="performance")
+    # What nobody has decided was asked for by no signal.
+    assert Memory([asked], trainings).history("key", window).refused == (
+        (week(3).window_end, "performance"),
+        (week(5).window_end, ""),
     )
 
 

@@ -73,6 +73,27 @@ def test_after_the_third_refusal_in_a_row_the_circuit_breaker_holds() -> None:
     assert "the last 3 challengers were refused" in walked.steps[3].verdict.reason
 
 
+@pytest.mark.parametrize("broke", range(45, 60))
+def test_the_default_policy_answers_a_break_though_its_calendar_was_refused_in_quiet_times(
+    broke: int,
+) -> None:
+    learnt = broke + 3
+
+    def measured(cut: int, at: int) -> dict[str, Any]:
+        value = 1.0 if at > broke and cut < learnt else 0.5
+        return {"performance": PerformanceSignal("log_loss", False, 900, value, 0.5)}
+
+    made = matrix(
+        80,
+        lambda cut, at: 1.0 if at >= broke and cut < learnt else 0.5,
+        measured=measured,
+        passes=lambda old, new: old < learnt <= new,
+    )
+    steps = walk(PolicySpec(), made).steps
+    assert sum(each.passed is False for each in steps[:broke]) >= 3
+    assert next(each.window for each in steps if each.champion) == learnt
+
+
 def test_a_challenger_that_passes_ends_the_row_of_refusals() -> None:
     made = matrix(6, ageing, passes=lambda _old, new: new == 2)
     walked = walk(policy(max_refused=2, rest="70d"), made)

@@ -76,6 +76,6 @@ def _restraint(project: Project, past: Past, before: Answers) -> Callable[[Decis
         later = max(history.retrained, default=decision.window_end)
         if later > decision.window_end:
             return f"the window ending {later:%Y-%m-%d %H:%M} asked for a training, which knows this one too"
-        return restraint(signals, model.policy, history, limit_of(spec))
+        return restraint(decision.trigger, signals, model.policy, history, limit_of(spec))
 
     return restrained

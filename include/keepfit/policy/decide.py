@@ -71,8 +71,13 @@ def _by_rules(seen: Sequence[Signals], policy: "PolicySpec", history: History, f
         return Verdict("keep", fired[0].trigger, f"harmless shift: {harmless}; {_join(findings)}")
     words = _join((called, *(each for each in findings if each is not called)))
     if history.common:
-        return _held(history.common, called.trigger, words, _once_released(signals, policy, history, fleet))
-    if wait := restraint(signals, policy, history, fleet):
+        return _held(
+            history.common,
+            called.trigger,
+            words,
+            _once_released(called.trigger, signals, policy, history, fleet),
+        )
+    if wait := restraint(called.trigger, signals, policy, history, fleet):
         return Verdict("keep", called.trigger, f"{wait}; though {words}")
     return Verdict("retrain", called.trigger, words)
 
@@ -99,9 +104,12 @@ def _unfit(signals: Signals) -> Verdict | None:
     return None
 
 
-def _once_released(signals: Signals, policy: "PolicySpec", history: History, fleet: FleetLimit) -> str | None:
+def _once_released(
+    trigger: str, signals: Signals, policy: "PolicySpec", history: History, fleet: FleetLimit
+) -> str | None:
     """Say what keeps a training back that an answer may release, as if all that wait were released first."""
-    return restraint(signals, policy, replace(history, fleet=(*history.fleet, *history.waiting)), fleet)
+    released = replace(history, fleet=(*history.fleet, *history.waiting))
+    return restraint(trigger, signals, policy, released, fleet)
 
 
 def _held(cause: CommonCause, trigger: str, words: str, wait: str | None) -> Verdict:

@@ -129,7 +129,7 @@ def walk(policy: PolicySpec, matrix: Matrix, *, gate: bool = True) -> Walk:
         passed = None
         if verdict.word == "retrain" and at + 1 < windows.stop:
             passed = not gate or matrix.passes[so_far.champion, at + 1]
-        so_far.go_on(at, signals, passed)
+        so_far.go_on(at, signals, passed, verdict.trigger)
     return Walk(tuple(steps))
 
 
@@ -150,7 +150,7 @@ class _SoFar:
         self.past: list[Signals] = []
         """Under this champion."""
         self.history = History()
-        self._judged: list[tuple[datetime, bool]] = []
+        self._judged: list[tuple[datetime, bool, str]] = []
 
     def known(self, matrix: Matrix, at: int) -> Signals:
         """Return what is known at a window's end: rows that a refused challenger has seen are not new."""
@@ -159,14 +159,14 @@ class _SoFar:
             return signals
         return replace(signals, new_rows=matrix.cells[self._trained, at].signals.new_rows)
 
-    def go_on(self, at: int, signals: Signals, passed: bool | None) -> None:
+    def go_on(self, at: int, signals: Signals, passed: bool | None, trigger: str) -> None:
         """Take in what a window brought."""
         self.past.append(signals)
         if passed is None:
             return
         end = signals.window_end
         self._trained = at + 1
-        self._judged.append((end, passed))
+        self._judged.append((end, passed, trigger))
         retrained = (*self.history.retrained, end)
         self.history = History(retrained, refused_in_a_row(self._judged, end), fleet=retrained)
         if passed:

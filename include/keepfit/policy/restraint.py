@@ -1,22 +1,29 @@
 """What holds a training back that a rule calls for."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
+from keepfit.policy.history import is_signal
 from keepfit.policy.signals import FleetLimit, History, Signals
 from keepfit.policy.wording import days
 from keepfit.spec.policy import PolicySpec
 
 
-def restraint(signals: Signals, policy: PolicySpec, history: History, fleet: FleetLimit) -> str | None:
-    """Say why a training that a rule calls for has to wait; None when it need not.
+def restraint(
+    trigger: str, signals: Signals, policy: PolicySpec, history: History, fleet: FleetLimit
+) -> str | None:
+    """Say why a training that a rule, the trigger, calls for has to wait; None when it need not.
 
     Distances in time count both ways: a window worked off late must not slip between two others.
     """
-    return next(_reasons(signals, policy, history, fleet), None)
+    reasons = (
+        *_spacing(signals, policy, history, fleet),
+        *_breaker(trigger, signals.window_end, policy, history),
+    )
+    return next(iter(reasons), None)
 
 
-def _reasons(signals: Signals, policy: PolicySpec, history: History, fleet: FleetLimit) -> Iterator[str]:
+def _spacing(signals: Signals, policy: PolicySpec, history: History, fleet: FleetLimit) -> Iterator[str]:
     end = signals.window_end
     as_of = signals.champion.as_of if signals.champion else None
     if as_of is not None and as_of >= end:
@@ -39,14 +46,37 @@ def _reasons(signals: Signals, policy: PolicySpec, history: History, fleet: Flee
     spent = _within(history.fleet, end, period)
     if fleet.budget is not None and spent >= fleet.budget:
         yield f"the fleet's budget: {spent} of {fleet.budget} trainings in {days(period)} are spent"
-    refused = sorted(each for each in history.refused if each <= end)
-    if policy.max_refused is not None and len(refused) >= policy.max_refused:
-        since = end - refused[-1]
-        if since < policy.rest:
-            yield (
-                f"the last {len(refused)} challengers were refused, so signals start none for "
-                f"{days(policy.rest)} ({days(since)} have passed). Look at why, and train by hand"
-            )
+
+
+def _breaker(trigger: str, end: datetime, policy: PolicySpec, history: History) -> Iterator[str]:
+    """Hold back what was refused again and again.
+
+    Where nothing changes the gate refuses what a calendar asks for: that is no reason not to listen when the
+    champion does worse.
+    """
+    listens = is_signal(trigger)
+    refused = sorted(at for at, by in history.refused if at <= end and (is_signal(by) or not listens))
+    paused = _paused(refused, policy)
+    if paused is not None and end - paused < policy.rest:
+        whose = "that a signal asked for " if listens else ""
+        yield (
+            f"the last {len(refused)} challengers {whose}were refused, so none is started for "
+            f"{days(policy.rest)} ({days(end - paused)} have passed). Look at why, and train by hand"
+        )
+
+
+def _paused(refused: Sequence[datetime], policy: PolicySpec) -> datetime | None:
+    """Return which refusal began the last rest: so many near each other do, or one right after a rest."""
+    most, paused = policy.max_refused, None
+    if most is None:
+        return None
+    for at, each in enumerate(refused, 1):
+        apart = each - refused[at - most] if at >= most else None
+        in_a_row = apart is not None and (apart < policy.rest or apart / most < policy.cooldown)
+        after_a_rest = paused is not None and each - paused < 2 * policy.rest
+        if in_a_row or after_a_rest:
+            paused = each
+    return paused
 
 
 def _within(ends: tuple[datetime, ...], end: datetime, period: timedelta) -> int:

@@ -151,8 +151,8 @@ class History:
 
     retrained: tuple[datetime, ...] = ()
     """The ends of the windows for which other decisions asked for a training."""
-    refused: tuple[datetime, ...] = ()
-    """Up to when the last trainings in a row that the gate refused knew the data, oldest first."""
+    refused: tuple[tuple[datetime, str], ...] = ()
+    """Up to when the last trainings in a row that the gate refused knew the data, and what asked for each."""
     fleet: tuple[datetime, ...] = ()
     """As `retrained`, of all models of the project together."""
     waiting: tuple[datetime, ...] = ()

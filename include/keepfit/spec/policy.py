@@ -154,7 +154,8 @@ class PolicySpec(Closed):
     """How many trainings by signal at most within `budget_period`."""
     budget_period: PositiveDuration = timedelta(days=90)
     max_refused: Count | None = 3
-    """After so many refused challengers in a row no signal starts a training for `rest`."""
+    """After so many refused challengers in a row none is started for `rest`. What a calendar asked for does
+    not count against a signal."""
     rest: PositiveDuration = timedelta(days=90)
     because: str = ""
     """Why this policy, such as the replay that chose it; said with each decision."""

@@ -105,7 +105,7 @@ class Memory:
         """Say it in the policy's terms, but for the decision of a key."""
         return History(
             retrained=self._asked(self.decisions, key),
-            refused=refused_in_a_row(_judged(self.trainings), window.end),
+            refused=refused_in_a_row(self._judged(), window.end),
             fleet=self._asked(self.fleet, key),
             waiting=tuple({each.model: each.window_end for each in self.waiting}.values()),
             common=self.common,
@@ -118,9 +118,11 @@ class Memory:
             if each.key != key and (each.verdict == "retrain" or each.key in self.released)
         )
 
-
-def _judged(trainings: Sequence[Training]) -> Iterator[tuple[datetime, bool]]:
-    return ((each.as_of, each.verdict == "pass") for each in trainings if each.verdict != "error")
+    def _judged(self) -> Iterator[tuple[datetime, bool, str]]:
+        asked = {each.key: each.trigger for each in self.decisions}
+        for each in self.trainings:
+            if each.verdict != "error":
+                yield each.as_of, each.verdict == "pass", asked.get(each.decision_key or "", "")
 
 
 def make_decision(
