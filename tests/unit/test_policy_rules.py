@@ -9,6 +9,7 @@ import pytest
 from scipy.stats import norm
 
 from keepfit.policy import Champion, DriftSignal, Finding, PerformanceSignal, RegretSignal, Score, Signals
+from keepfit.policy.history import is_signal
 from keepfit.policy.rules import find
 from keepfit.spec.policy import PolicySpec
 from keepfit.testing import blind_week, week
@@ -53,6 +54,26 @@ def owing(*regrets: float | None, noise: float | None = None) -> list[Signals]:
 def test_the_calendar_goes_by_the_age_of_the_champions_data(every: str, fires: bool, text: str) -> None:
     found = judged({"rule": "calendar", "every": every}, week(1))
     assert found == Finding("calendar", fires, text, "clock")
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"rule": "calendar", "every": "1d"},
+        {"rule": "new_rows", "at_least": 1},
+        {"rule": "performance"},
+        {"rule": "drift_share"},
+        {"rule": "prediction_drift", "threshold": 0.1},
+        {"rule": "weighted_drift", "threshold": 0.1},
+        {"rule": "regret", "cost": 1},
+        {"rule": "upf", "cost": 1},
+        {"rule": "any", "of": [{"rule": "performance"}, {"rule": "calendar", "every": "1d"}]},
+        {"rule": "m_of_n", "m": 1, "n": 2, "of": {"rule": "new_rows", "at_least": 1}},
+    ],
+)
+def test_the_circuit_breaker_knows_by_its_name_what_looks_at_the_champion(rule: dict[str, Any]) -> None:
+    found = judged(rule, week(1, new_rows=5))
+    assert is_signal(found.trigger) == (found.sees != "clock")
 
 
 def test_the_calendar_does_not_ask_after_a_window_from_before_the_champions_data() -> None:

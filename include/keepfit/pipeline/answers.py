@@ -11,9 +11,9 @@ Answers = Mapping[str, IncidentAnswer]
 def is_broken(decision: Decision, answers: Answers) -> bool:
     """Tell whether nothing is to be learned from a window: it broke, or what held it is called a fault."""
     said = _said_of(decision, answers)
-    return (
-        "fault" in said if decision.verdict == "held" else decision.verdict == "blocked" and said != {"real"}
-    )
+    if decision.verdict == "held":
+        return "fault" in said
+    return decision.verdict == "blocked" and said != {"real"}
 
 
 def is_doubted(decision: Decision, answers: Answers) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 _NO_SIGNALS = frozenset({"", "calendar", "new_rows", "feature_change"})
-"""What asks whether or not the champion does worse; nothing is for trainings by hand."""
+"""What asks whether or not the champion does worse. The empty text stands for a training by hand."""
 
 
 def is_signal(trigger: str) -> bool:

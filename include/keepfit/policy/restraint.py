@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from itertools import chain
 
 from keepfit.policy.history import is_signal
 from keepfit.policy.signals import FleetLimit, History, Signals
@@ -16,11 +17,8 @@ def restraint(
 
     Distances in time count both ways: a window worked off late must not slip between two others.
     """
-    reasons = (
-        *_spacing(signals, policy, history, fleet),
-        *_breaker(trigger, signals.window_end, policy, history),
-    )
-    return next(iter(reasons), None)
+    spacing = _spacing(signals, policy, history, fleet)
+    return next(chain(spacing, _breaker(trigger, signals.window_end, policy, history)), None)
 
 
 def _spacing(signals: Signals, policy: PolicySpec, history: History, fleet: FleetLimit) -> Iterator[str]:
